@@ -1,0 +1,1 @@
+"""Recommendations as Kubernetes resources, on Amazon Personalize or in the cluster."""

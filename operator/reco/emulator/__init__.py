@@ -1,0 +1,1 @@
+"""A Personalize that answers like the real one, asynchronously, over HTTP."""

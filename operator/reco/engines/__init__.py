@@ -1,0 +1,1 @@
+"""The port to what carries recommendations out, and its drivers."""

@@ -1,0 +1,1 @@
+"""Making it happen: informer, queue, store, reconciler, status, lease, metrics."""

@@ -1,0 +1,1 @@
+"""The models: train, score and evaluate with numpy and scipy alone."""
