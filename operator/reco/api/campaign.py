@@ -1,0 +1,118 @@
+"""Campaign: an endpoint that serves a trained version."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from reco.api.base import (
+    URL,
+    ApiModel,
+    ExternalStatus,
+    Fraction,
+    Name,
+    Reference,
+    SharedSpec,
+    immutable,
+    rules,
+)
+from reco.api.solution import ShortText
+
+
+class Follow(StrEnum):
+    """Which version a campaign follows."""
+
+    LATEST = "Latest"
+
+
+class DesiredState(StrEnum):
+    """Whether the campaign should serve."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+
+
+class Version(ApiModel):
+    """Which version to serve: follow one, or pin one by name."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "has(self.follow) != has(self.name)",
+                "spec.version must have exactly one of 'follow' and 'name'",
+            )
+        )
+    }
+
+    follow: Follow | None = None
+    """`Latest`: the newest good SolutionVersion of the Solution."""
+    name: Name | None = None
+    """The name of a SolutionVersion."""
+
+
+class RankingInfluence(ApiModel):
+    """How much popularity and freshness count, from 0 to 1."""
+
+    popularity: Fraction | None = None
+    freshness: Fraction | None = None
+
+
+class CampaignConfig(ApiModel):
+    """The service's settings of a campaign, one to one."""
+
+    item_exploration_config: (
+        Annotated[
+            dict[ShortText, Annotated[str, StringConstraints(max_length=1000)]],
+            Field(max_length=100),
+        ]
+        | None
+    ) = None
+    """For example `explorationWeight` and `explorationItemAgeCutOff`."""
+    enable_metadata_with_recommendations: bool | None = None
+    """Let requests ask for columns of the Items dataset."""
+    sync_with_latest_solution_version: bool | None = None
+    """Let the service itself move the campaign to each new version, its own trainings included."""
+    ranking_influence: RankingInfluence | None = None
+
+
+class CampaignSpec(SharedSpec):
+    """What a Campaign says."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "!has(self.campaignConfig)"
+                " || !has(self.campaignConfig.syncWithLatestSolutionVersion)"
+                " || !self.campaignConfig.syncWithLatestSolutionVersion"
+                " || !has(self.version) || !has(self.version.name)",
+                "campaignConfig.syncWithLatestSolutionVersion can't be true while"
+                " spec.version.name pins a version",
+            )
+        )
+    }
+
+    solution_ref: Reference = Field(
+        json_schema_extra=immutable("make a new Campaign", "solutionRef")
+    )
+    version: Version = Version(follow=Follow.LATEST)
+    min_provisioned_tps: int = Field(default=1, ge=1, le=500)
+    """Requests a second that are always provisioned, and billed."""
+    campaign_config: CampaignConfig | None = None
+    desired_state: DesiredState = DesiredState.RUNNING
+    """`Stopped` deletes the external campaign, which ends its bill, and keeps everything else."""
+
+
+class Serving(ApiModel):
+    """Which SolutionVersions serve."""
+
+    current: Name | None = None
+    previous: Name | None = None
+    """What served before, for going back."""
+
+
+class CampaignStatus(ExternalStatus):
+    """What the operator says of a Campaign."""
+
+    endpoint: URL | None = None
+    """Where the runtime API answers."""
+    serving: Serving | None = None

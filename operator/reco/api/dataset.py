@@ -1,0 +1,114 @@
+"""Dataset: one typed table of a dataset group, and where its bulk data comes from."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from reco.api.base import (
+    ApiModel,
+    Cron,
+    ExternalStatus,
+    Name,
+    Reference,
+    S3Location,
+    SharedSpec,
+    TimeZone,
+    immutable,
+    rules,
+)
+
+
+class DatasetType(StrEnum):
+    """The tables a dataset group can have, one of each."""
+
+    INTERACTIONS = "Interactions"
+    ITEMS = "Items"
+    USERS = "Users"
+    ACTIONS = "Actions"
+    ACTION_INTERACTIONS = "ActionInteractions"
+
+
+class ImportMode(StrEnum):
+    """Whether an import replaces earlier bulk data or adds to it."""
+
+    FULL = "Full"
+    INCREMENTAL = "Incremental"
+
+
+class Source(ApiModel):
+    """Where bulk data lies: a CSV file, or a folder of them."""
+
+    s3: S3Location
+
+
+class Import(ApiModel):
+    """How bulk data gets into a dataset. Each run is a DatasetImportJob."""
+
+    source: Source
+    mode: ImportMode = ImportMode.FULL
+    schedule: Cron | None = None
+    """When to import. Left out: once, and again when the source or this spec changes."""
+    time_zone: TimeZone = "Etc/UTC"
+    """The zone the schedule is read in."""
+    suspend: bool = False
+    """Start no new imports."""
+    starting_deadline_seconds: int | None = Field(default=None, ge=60, le=2_678_400)
+    """How late a scheduled import may start; later it is skipped."""
+    only_if_newer: bool = False
+    """Skip a scheduled import when the source has not changed since the last good one."""
+    publish_attribution_metrics_to_s3: bool = Field(
+        default=False, alias="publishAttributionMetricsToS3"
+    )
+    """Have the service publish metric attribution reports for this import."""
+    successful_jobs_history_limit: int = Field(default=3, ge=0, le=100)
+    """How many successful DatasetImportJobs to keep."""
+    failed_jobs_history_limit: int = Field(default=1, ge=0, le=100)
+    """How many failed DatasetImportJobs to keep."""
+
+
+class DatasetSpec(SharedSpec):
+    """What a Dataset says."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "!has(oldSelf.schemaRef) || self.schemaRef == oldSelf.schemaRef"
+                " || self.type in ['Items', 'Users']",
+                "schemaRef can be changed for Items and Users only: make a new Dataset",
+            )
+        )
+    }
+
+    dataset_group_ref: Reference = Field(
+        json_schema_extra=immutable("make a new Dataset", "datasetGroupRef")
+    )
+    type: DatasetType = Field(json_schema_extra=immutable("make a new Dataset", "type"))
+    schema_ref: Reference
+    """The Schema. For Items and Users it may be replaced by one that keeps all old fields."""
+    import_: Import | None = Field(default=None, alias="import")
+    """Left out: data comes by DatasetImportJobs of your own or by events."""
+
+
+class ImportStatus(ApiModel):
+    """What is known of a dataset's imports."""
+
+    last_job: Name | None = None
+    """The newest DatasetImportJob this dataset made."""
+    last_schedule_time: datetime | None = None
+    """The scheduled time that was last acted upon."""
+    next_schedule_time: datetime | None = None
+    last_successful_job: Name | None = None
+    last_successful_time: datetime | None = None
+    """When the newest good import was made."""
+    last_run_now: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """Echo of the annotation `reco.dev/run-now`."""
+    last_source: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """Digest of the source and the import spec that the newest job read."""
+
+
+class DatasetStatus(ExternalStatus):
+    """What the operator says of a Dataset."""
+
+    import_: ImportStatus | None = Field(default=None, alias="import")

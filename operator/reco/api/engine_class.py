@@ -1,0 +1,75 @@
+"""EngineClass: an engine and its settings, chosen by name as a StorageClass chooses a disk."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from reco.api.base import URL, ApiModel, KMSKeyARN, RoleARN, SharedStatus, Tags, immutable, rules
+from reco.api.vocabulary import DeletionPolicy
+
+Region = Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$")]
+AccountID = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$", max_length=12)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class Engine(StrEnum):
+    """The engines there are."""
+
+    PERSONALIZE = "Personalize"
+
+
+class AssumeRole(ApiModel):
+    """A role the operator assumes before it calls the engine."""
+
+    role_arn: RoleARN
+    external_id: Annotated[str, StringConstraints(min_length=2, max_length=1224)] | None = None
+
+
+class PersonalizeSettings(ApiModel):
+    """Where and as whom Amazon Personalize is used."""
+
+    region: Region = Field(json_schema_extra=immutable("make a new EngineClass", "region"))
+    """The AWS region. An account or region change would leave what exists behind."""
+    role_arn: RoleARN | None = None
+    """The role that Personalize itself assumes to read and write S3 and to use the KMS key."""
+    assume_role: AssumeRole | None = None
+    """The role the operator assumes; left out, its own ambient credentials are used."""
+    endpoint_url: URL | None = Field(default=None, alias="endpointURL")
+    """Another endpoint for the three Personalize services: a VPC endpoint or an emulator."""
+    s3_endpoint_url: URL | None = Field(default=None, alias="s3EndpointURL")
+    """Another endpoint for S3, which the operator lists to see whether data is newer."""
+    kms_key_arn: KMSKeyARN | None = None
+    """The key new dataset groups are encrypted with, unless they name their own."""
+    tags: Tags | None = None
+    """Tags that every external object gets."""
+    requests_per_second: int = Field(default=5, ge=1, le=100)
+    """How many control-plane calls a second the operator makes at most in this account."""
+
+
+class EngineClassSpec(ApiModel):
+    """What an EngineClass says."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "(self.engine == 'Personalize') == has(self.personalize)",
+                "spec.personalize must be given if and only if spec.engine is 'Personalize'",
+            )
+        )
+    }
+
+    engine: Engine = Field(json_schema_extra=immutable("make a new EngineClass", "engine"))
+    personalize: PersonalizeSettings | None = None
+    deletion_policy: DeletionPolicy | None = None
+    """Default of `deletionPolicy` for the resources of this class. Left out, kinds that hold data
+    or cost a training are retained and the others deleted."""
+
+
+class EngineClassStatus(SharedStatus):
+    """What the operator says of an EngineClass."""
+
+    supported_features: Annotated[list[ShortText], Field(max_length=64)] | None = None
+    """What this engine can do, sorted."""
+    recipes: Annotated[list[ShortText], Field(max_length=100)] | None = None
+    """The recipes this engine offers, sorted."""
