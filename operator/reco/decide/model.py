@@ -1,0 +1,357 @@
+"""What decisions are made of: what is wanted, what is there, and what to do about it.
+
+Everything here is a frozen value. The loop gathers a `Situation`, a pure function turns it into a
+`Decision`, and the loop carries that out: at most one mutating engine call at a time, so that
+every point between two calls is a point from which the next look can go on.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from reco.api.resource import Key, Resource
+from reco.api.vocabulary import ConditionType, DeletionPolicy, Reason
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+# What is wanted --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the external object should be, in the engine's own field names."""
+
+    name: str
+    """The name in the engine."""
+    fields: Mapping[str, Any]
+    """Fields that are sent on creation and compared with what is there."""
+    mutable: frozenset[str] = frozenset()
+    """Those of `fields` that the engine can change in place."""
+    tags: Mapping[str, str] | None = None
+    """The user's tags, ours not among them; None where the kind takes no tags."""
+    once: Mapping[str, Any] = NOTHING
+    """Parameters that are sent on creation only and can't be read back."""
+
+    @property
+    def digest(self) -> str:
+        """A short digest that changes with any wanted value."""
+        return digest([self.fields, self.tags])
+
+
+def digest(value: object) -> str:
+    """Return 16 hexadecimal digits that change with a JSON-like value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """Let `json` see through read-only mappings and times."""
+    match value:
+        case Mapping():
+            return dict(value)
+        case datetime():
+            return value.isoformat()
+        case frozenset():
+            return sorted(value)
+        case _:
+            return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why nothing can be wanted yet: something that the spec refers to is not there or not ready."""
+
+    message: str
+    reason: Reason = Reason.AWAITING_DEPENDENCY
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """Why nothing can ever be wanted of this spec: the engine can't do it, or it makes no sense."""
+
+    message: str
+    reason: Reason = Reason.UNSUPPORTED_FEATURE
+
+
+# What is there ---------------------------------------------------------------------------------
+
+
+class State(StrEnum):
+    """What an external object is doing, in words common to all engines."""
+
+    CREATING = "Creating"
+    RUNNING = "Running"
+    """A job or training that has started."""
+    ACTIVE = "Active"
+    FAILED = "Failed"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    DELETING = "Deleting"
+
+
+MOVING = frozenset({State.CREATING, State.RUNNING, State.STOPPING, State.DELETING})
+"""States that end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The latest change of an external object."""
+
+    state: State
+    fields: Mapping[str, Any]
+    """What it was asked to become."""
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An external object as the engine describes it."""
+
+    id: str
+    """What the engine calls it: an ARN in Personalize."""
+    name: str
+    state: State
+    fields: Mapping[str, Any]
+    """What it is, under the keys of `Desired.fields`."""
+    created: datetime
+    account: str | None = None
+    region: str | None = None
+    failure: str | None = None
+    """Why it failed, in the engine's words."""
+    update: Update | None = None
+    tags: Mapping[str, str] | None = None
+    """None where the kind has no tags, or they were not read this time."""
+    details: Mapping[str, Any] = NOTHING
+    """What the status shows beside: tracking id, metrics, training hours, endpoint, versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The engine has confirmed that there is no such object."""
+
+    settled: bool = True
+    """False while an answer might still be older than a call whose outcome is unknown."""
+    blocked_by: str | None = None
+    """Something else that stands where ours should, such as the group's other event tracker."""
+
+
+class ErrorClass(StrEnum):
+    """What an engine's error means for us. One class, one way to go on."""
+
+    THROTTLED = "Throttled"
+    TRANSIENT = "Transient"
+    CONFLICT = "Conflict"
+    """Something is in use or in transition: later it will be free."""
+    EXISTS = "Exists"
+    """The name is taken."""
+    QUOTA_WAIT = "QuotaWait"
+    """Too much at once: waiting helps."""
+    QUOTA_EXHAUSTED = "QuotaExhausted"
+    """Too much in all: a person has to raise the quota or delete something."""
+    ACCESS_DENIED = "AccessDenied"
+    INVALID = "Invalid"
+    NOT_FOUND = "NotFound"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An engine's error, classed."""
+
+    error_class: ErrorClass
+    message: str
+    """The engine's own words, with its code."""
+    operation: str = ""
+    outcome_unknown: bool = False
+    """Whether the call may have been carried out: no answer came."""
+
+
+Observation = Observed | Absent | Failure
+"""What the engine said when asked about an object."""
+
+
+# Where it happens ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EngineView:
+    """What decisions need to know of the engine in charge."""
+
+    class_name: str
+    region: str | None = None
+    account: str | None = None
+    """The account, where it is known before anything is there."""
+    deletion_policy: DeletionPolicy | None = None
+    """The class's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are, for ownership tags."""
+
+    cluster: str
+    """The cluster id: the UID of namespace kube-system, unless the settings say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Periods of the decisions, in seconds."""
+
+    resync: float = 900.0
+    """How often a resource is looked at when nothing happens."""
+    settle: float = 180.0
+    """How long a list of the engine may lag behind a call whose outcome is unknown."""
+    busy: float = 30.0
+    """How soon to look again when something is in the way."""
+    denied: float = 600.0
+    """How soon to try again after the engine refused us."""
+    quota: float = 120.0
+    """How soon to try again when a quota is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision about one resource may look at."""
+
+    resource: Resource
+    now: datetime
+    identity: Identity
+    engine: EngineView | None
+    """None while the EngineClass is unknown."""
+    desired: Desired | Waiting | Unsupported
+    observation: Observation
+    children: Sequence[Resource] = ()
+    """Resources that this one owns, or that name it as their parent: versions, import jobs."""
+    dependents: Sequence[Resource] = ()
+    """Live and deleting resources whose specs name this one."""
+    related: Mapping[str, Sequence[Resource]] = NOTHING
+    """Other resources that some kinds look at, by kind: a group's datasets, a solution's campaigns."""
+    failures: int = 0
+    """How many looks in a row have failed."""
+    timing: Timing = Timing()
+
+
+# What to do ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Hold the resource until its external object is dealt with."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFinalizer:
+    """Let the resource go."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateExternal:
+    """Make the external object."""
+
+    desired: Desired
+    tags: Mapping[str, str]
+    """The user's tags and ours."""
+    record_intent: bool = False
+    """Write down the intent before the call: the engine can't tell a repeated call from a first."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateExternal:
+    """Change the external object in place."""
+
+    observed: Observed
+    fields: Mapping[str, Any]
+    """The wanted values of the mutable fields that differ."""
+    desired: Desired
+
+
+@dataclass(frozen=True, slots=True)
+class TagExternal:
+    """Set and remove tags."""
+
+    observed: Observed
+    set: Mapping[str, str]
+    remove: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopExternal:
+    """Stop a training that runs."""
+
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteExternal:
+    """Delete the external object."""
+
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResource:
+    """Make a resource of ours; one of that name that exists already is the one."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResource:
+    """Delete a resource of ours that this one owns."""
+
+    key: Key
+    uid: str
+
+
+Action = (
+    AddFinalizer
+    | RemoveFinalizer
+    | CreateExternal
+    | UpdateExternal
+    | TagExternal
+    | StopExternal
+    | DeleteExternal
+    | CreateResource
+    | DeleteResource
+)
+"""One thing to do."""
+
+MUTATES_ENGINE = (CreateExternal, UpdateExternal, TagExternal, StopExternal, DeleteExternal)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one condition should say."""
+
+    status: str
+    """`True`, `False` or `Unknown`."""
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Leave a condition as it was, or start it with `otherwise`."""
+
+    otherwise: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about one resource, what to show, and when to look again."""
+
+    conditions: Mapping[ConditionType, Verdict | Keep]
+    """Conditions that are left out are removed where they are abnormal-true, else kept."""
+    actions: Sequence[Action] = ()
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """Top-level status fields to set, in manifest spelling; None removes one."""
+    look_again: float | None = None
+    """Seconds until the next look; None waits for an event or the resync."""
+    retry: bool = False
+    """Whether to look again with the queue's backoff for this key."""
