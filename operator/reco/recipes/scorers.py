@@ -1,0 +1,97 @@
+"""The three ways of giving every item of the catalogue a score for one request.
+
+A scorer is arrays and one pure function; everything around it (masks, softmax, exploration,
+ordering) is `model.Model`'s and stands once. Scores are logits: only differences matter.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reco.recipes import linear
+from reco.recipes.data import Indices
+
+Logits = NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """Logits for the whole catalogue."""
+
+    def logits(self, history: Indices, item: int | None) -> Logits:
+        """Score every item for a user's distinct items, oldest first, and the item asked about."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PopularityScorer:
+    """The same answer for everyone: more distinct users, higher score."""
+
+    popularity: NDArray[np.float64]
+
+    def logits(self, history: Indices, item: int | None) -> Logits:
+        """Return the popularity of every item."""
+        del history, item
+        return self.popularity
+
+
+@dataclass(frozen=True, slots=True)
+class LinearScorer:
+    """A recency-weighted profile times an item-to-item matrix (see `linear`).
+
+    `weights` is predictors x targets, float32; `prior` is the popularity of every item, in units of
+    a standard deviation over the catalogue. `row_of` gives an item's row, -1 for no predictor.
+    """
+
+    weights: NDArray[np.float32]
+    targets: Indices
+    row_of: Indices
+    prior: NDArray[np.float64]
+    half_life: float
+    window: int
+    prior_share: float
+
+    def logits(self, history: Indices, item: int | None) -> Logits:
+        """Return standardised model scores plus a share of the prior; the prior for no profile."""
+        del item
+        known = history[self.row_of[history] >= 0]
+        if len(known) == 0:
+            return self.prior
+        newest, weight = linear.profile(known, self.half_life, self.window)
+        scores = np.zeros(len(self.row_of))
+        scores[self.targets] = weight @ self.weights[self.row_of[newest]]
+        return standardised(scores) + self.prior_share * self.prior
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourScorer:
+    """Stored neighbours of the item asked about, popular items after them.
+
+    `starts`, `neighbours` and `similarities` are CSR rows, one per item of the catalogue.
+    """
+
+    starts: NDArray[np.int64]
+    neighbours: Indices
+    similarities: NDArray[np.float32]
+    popularity: NDArray[np.float64]
+
+    def logits(self, history: Indices, item: int | None) -> Logits:
+        """Return neighbours above everything else; popularity alone for an unknown item."""
+        del history
+        logits = self.popularity.copy()
+        if item is not None:
+            row = slice(int(self.starts[item]), int(self.starts[item + 1]))
+            # Similarities are positive, so neighbours stay above the most popular item.
+            logits[self.neighbours[row]] = self.popularity.max() + self.similarities[row]
+        return logits
+
+
+Scorers = PopularityScorer | LinearScorer | NeighbourScorer
+
+
+def standardised(scores: Logits) -> Logits:
+    """Return scores with mean 0 and standard deviation 1 over the catalogue."""
+    spread = scores.std()
+    centred: Logits = scores - scores.mean()
+    return centred / spread if spread > 0 else centred
