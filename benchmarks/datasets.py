@@ -82,76 +82,20 @@ def movielens(directory: Path) -> Dataset:
     )
 
 
-_GENRES = [
-    "Heist",
-    "Farce",
-    "Courtroom",
-    "Expedition",
-    "Whodunit",
-    "Fable",
-    "Satire",
-    "Melodrama",
-    "Chronicle",
-    "Chase",
-    "Caper",
-    "Romance",
-    "Siege",
-    "Homecoming",
-    "Masquerade",
-    "Voyage",
-]
-_ADJECTIVES = [
-    "Amber",
-    "Borrowed",
-    "Crooked",
-    "Distant",
-    "Electric",
-    "Forgotten",
-    "Gentle",
-    "Hollow",
-    "Idle",
-    "Jagged",
-    "Kindly",
-    "Lunar",
-    "Midnight",
-    "Narrow",
-    "Oblique",
-    "Paper",
-    "Quiet",
-    "Restless",
-    "Salted",
-    "Tidal",
-    "Unwritten",
-    "Velvet",
-    "Windward",
-    "Yonder",
-]
-_NOUNS = [
-    "Archive",
-    "Bakery",
-    "Compass",
-    "Dynamo",
-    "Estuary",
-    "Ferry",
-    "Garden",
-    "Harbour",
-    "Inkwell",
-    "Junction",
-    "Kite",
-    "Lantern",
-    "Meridian",
-    "Notary",
-    "Orchard",
-    "Parade",
-    "Quarry",
-    "Rooftop",
-    "Station",
-    "Telescope",
-    "Umbrella",
-    "Viaduct",
-    "Workshop",
-    "Zoo",
-]
+_GENRES = (
+    "Heist Farce Courtroom Expedition Whodunit Fable Satire Melodrama Chronicle Chase Caper "
+    "Romance Siege Homecoming Masquerade Voyage"
+)
+_ADJECTIVES = (
+    "Amber Borrowed Crooked Distant Electric Forgotten Gentle Hollow Idle Jagged Kindly Lunar "
+    "Midnight Narrow Oblique Paper Quiet Restless Salted Tidal Unwritten Velvet Windward "
+    "Yonder"
+)
+_NOUNS = (
+    "Archive Bakery Compass Dynamo Estuary Ferry Garden Harbour Inkwell Junction Kite Lantern "
+    "Meridian Notary Orchard Parade Quarry Rooftop Station Telescope Umbrella Viaduct "
+    "Workshop Zoo"
+)
 
 
 def synthetic(
@@ -164,19 +108,20 @@ def synthetic(
     items of each genre are far more popular than others.
     """
     rng = np.random.default_rng(seed)
-    genre_of = rng.integers(len(_GENRES), size=items)
-    members = [np.flatnonzero(genre_of == genre) for genre in range(len(_GENRES))]
+    genres = _GENRES.split()
+    genre_of = rng.integers(len(genres), size=items)
+    members = [np.flatnonzero(genre_of == genre) for genre in range(len(genres))]
     popularity = [_zipf_cumulated(rng, len(of_genre)) for of_genre in members]
     lengths = _lengths(rng, users, ratings)
 
     rows: list[tuple[str, str, float, int]] = []
     for user, length in enumerate(lengths.tolist()):
-        tastes = rng.dirichlet(np.full(len(_GENRES), 0.15))
+        tastes = rng.dirichlet(np.full(len(genres), 0.15))
         seen: set[int] = set()
         genre, place, time = 0, -1, 1_450_000_000 + int(rng.integers(900 * DAY))
         while len(seen) < length:
             if place < 0 or rng.random() < 0.05:
-                genre, place = int(rng.choice(len(_GENRES), p=tastes)), -1
+                genre, place = int(rng.choice(len(genres), p=tastes)), -1
                 time += int(rng.exponential(20 * DAY))
             if place >= 0 and rng.random() < 0.6:
                 place = (place + int(rng.integers(1, 4))) % len(members[genre])
@@ -195,7 +140,7 @@ def synthetic(
     return Dataset(
         f"synthetic (seed {seed})",
         _interactions(rows),
-        Items.of(ids, categories={"GENRES": [_GENRES[genre] for genre in genre_of]}),
+        Items.of(ids, categories={"GENRES": [genres[genre] for genre in genre_of]}),
         dict(zip(ids, _titles(items), strict=True)),
     )
 
@@ -271,7 +216,9 @@ def _lengths(rng: np.random.Generator, users: int, ratings: int) -> NDArray[np.i
 
 def _titles(count: int) -> list[str]:
     """Return distinct invented titles; parts are numbered when the words run out."""
-    words = [f"The {adjective} {noun}" for noun in _NOUNS for adjective in _ADJECTIVES]
+    words = [
+        f"The {adjective} {noun}" for noun in _NOUNS.split() for adjective in _ADJECTIVES.split()
+    ]
     return [
         words[at % len(words)] + (f", Part {at // len(words) + 1}" if at >= len(words) else "")
         for at in range(count)
