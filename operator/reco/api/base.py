@@ -156,6 +156,14 @@ class Applied(ApiModel):
     """Digest of the wanted fields that were in sync."""
     generation: int = Field(ge=0)
     """Generation of the spec they came from."""
+    tag_keys: (
+        Annotated[
+            list[Annotated[str, StringConstraints(max_length=128)]],
+            Field(max_length=50, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        ]
+        | None
+    ) = None
+    """Tags that were set, to remove those that are no longer wanted and no others."""
 
 
 class Refusal(ApiModel):
@@ -194,3 +202,5 @@ class ExternalStatus(SharedStatus):
     external: External | None = None
     applied: Applied | None = None
     refusal: Refusal | None = None
+    intent: Intent | None = None
+    """A call that can't be proved from the outside, recorded so that it is never made twice."""

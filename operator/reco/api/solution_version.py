@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from reco.api.base import Decimal, ExternalStatus, Intent, Reference, SharedSpec, rules
+from reco.api.base import Decimal, ExternalStatus, Reference, SharedSpec, rules
 from reco.api.solution import ShortText, TrainingMode
 
 
@@ -28,8 +28,6 @@ class SolutionVersionSpec(SharedSpec):
 class SolutionVersionStatus(ExternalStatus):
     """What the operator says of a SolutionVersion."""
 
-    intent: Intent | None = None
-    """A training that was about to be started, recorded so that it is never started twice."""
     training_hours: Decimal | None = None
     """Hours of training that are billed."""
     training_type: Annotated[str, StringConstraints(max_length=32)] | None = None

@@ -45,6 +45,10 @@ class ConditionType(StrEnum):
     """The external object was changed behind our back. Present while True."""
     PAUSED = "Paused"
     """A person has told the operator to leave this resource alone. Present while True."""
+    LAST_TRAINING_SUCCEEDED = "LastTrainingSucceeded"
+    """The newest training of a Solution ended well. What serves is not touched by a bad one."""
+    LAST_IMPORT_SUCCEEDED = "LastImportSucceeded"
+    """The newest import of a Dataset ended well. Data from before is not touched by a bad one."""
     DELETION_BLOCKED = "DeletionBlocked"
     """The resource can't be deleted before something else is gone. Present while True."""
 
