@@ -1,0 +1,106 @@
+"""The port to the Kubernetes API: all that the loop ever reads from it or writes to it.
+
+There is no way here to write a spec: what users wrote stays as they wrote it. Every write that
+depends on what was read carries the resource version that was read, so a stale one fails with
+`StoreConflict` instead of undoing somebody else's work.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from reco.api.resource import Key, Resource
+
+
+class StoreError(Exception):
+    """The Kubernetes API refused or failed a request. Subclasses say what that means for us."""
+
+
+class StoreConflict(StoreError):  # noqa: N818 - named after what the API answers
+    """The resource changed since it was read: look again."""
+
+
+class StoreNotFound(StoreError):  # noqa: N818 - as above
+    """There is no such resource, or its namespace is gone."""
+
+
+class StoreExists(StoreError):  # noqa: N818 - as above
+    """A resource of that name exists already."""
+
+
+class StoreForbidden(StoreError):  # noqa: N818 - as above
+    """The operator lacks a permission, or the API no longer knows it."""
+
+
+class StoreInvalid(StoreError):  # noqa: N818 - as above
+    """The API can't accept the request: it breaks the schema or a rule of the CRD."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - as above
+    """The API could not be reached or is overloaded; a write may have been carried out."""
+
+
+class Store(Protocol):
+    """The Kubernetes API. Every method but `create_event` raises `StoreError`."""
+
+    async def get(self, key: Key) -> Resource | None:
+        """Read one resource from the API itself, not from the cache; None if there is none."""
+        ...
+
+    async def list(self, kind: str) -> Sequence[Resource]:
+        """Read all resources of a kind in the namespaces that the operator watches.
+
+        The answer is one consistent snapshot, taken no earlier than the call (per namespace,
+        where several are watched).
+        """
+        ...
+
+    async def create(self, manifest: Mapping[str, Any]) -> Resource:
+        """Make a resource of one of our kinds.
+
+        Raises:
+            StoreExists: if the name is taken.
+        """
+        ...
+
+    async def delete(self, key: Key, uid: str) -> None:
+        """Ask for deletion of the resource with this UID; its dependents go in the background.
+
+        One that is gone, or whose name now belongs to another UID, is what was asked for.
+        """
+        ...
+
+    async def patch_status(
+        self, key: Key, status_patch: Mapping[str, Any], resource_version: str
+    ) -> Resource:
+        """Merge a patch into the status and return the resource as it now is.
+
+        A null removes a field; a list replaces the whole list.
+
+        Raises:
+            StoreConflict: if the resource is no longer at `resource_version`.
+            StoreNotFound: if it is gone.
+        """
+        ...
+
+    async def set_finalizers(
+        self, key: Key, finalizers: Sequence[str], resource_version: str
+    ) -> Resource | None:
+        """Replace the finalizers; return the resource, or None if it is gone, by this or before.
+
+        Raises:
+            StoreConflict: if the resource is no longer at `resource_version`.
+        """
+        ...
+
+    async def create_event(
+        self, resource: Resource, type_: str, reason: str, message: str, action: str = "Reconcile"
+    ) -> None:
+        """Tell the user what happened, as a Kubernetes Event; repeated ones are counted in one.
+
+        `type_` is `Normal` or `Warning`. Never raises: an Event that is lost harms nobody.
+        """
+        ...
+
+    async def namespace_uid(self, name: str) -> str:
+        """Return the UID of a namespace."""
+        ...
