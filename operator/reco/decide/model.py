@@ -65,7 +65,7 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why nothing can be wanted yet: something that the spec refers to is not there or not ready."""
+    """Why nothing can be wanted yet: what the spec refers to is not there or not ready."""
 
     message: str
     reason: Reason = Reason.AWAITING_DEPENDENCY
@@ -107,6 +107,20 @@ class Update:
     fields: Mapping[str, Any]
     """What it was asked to become."""
     failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalVersion:
+    """One trained version of a solution, as the engine lists it."""
+
+    id: str
+    name: str
+    state: State
+    created: datetime
+    training_mode: str
+    """`Full` or `Update`."""
+    training_type: str
+    """`Manual`, or `Automatic` when the service started the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +245,7 @@ class Situation:
     dependents: Sequence[Resource] = ()
     """Live and deleting resources whose specs name this one."""
     related: Mapping[str, Sequence[Resource]] = NOTHING
-    """Other resources that some kinds look at, by kind: a group's datasets, a solution's campaigns."""
+    """Other resources that some kinds look at, by kind, such as a solution's campaigns."""
     failures: int = 0
     """How many looks in a row have failed."""
     timing: Timing = Timing()

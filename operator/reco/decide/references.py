@@ -96,7 +96,7 @@ def _parent(resource: Resource, lookup: Lookup) -> Resource | None:
 
 
 def default_class(lookup: Lookup) -> Resource | None:
-    """Return the EngineClass annotated as default; the oldest, then the first by name, of several."""
+    """Return the EngineClass annotated as default: of several the oldest, then by name."""
     marked = [
         resource
         for resource in lookup.all("EngineClass")
@@ -106,7 +106,7 @@ def default_class(lookup: Lookup) -> Resource | None:
 
 
 def usable(resource: Resource) -> bool:
-    """Whether others can build on a resource: its external object was in sync and is still there."""
+    """Whether others can build on a resource: its object was in sync and is still there."""
     if resource.kind.runs_to_completion:
         return resource.is_true(ConditionType.SUCCEEDED)
     status = resource.status

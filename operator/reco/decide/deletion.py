@@ -1,0 +1,133 @@
+"""Deletion: from a deletionTimestamp to the finalizer's release, dependents first.
+
+The external object is deleted only when it is ours and the policy says so; the finalizer goes only
+when the engine has confirmed that the object is gone. `Retain` asks the engine nothing, so it works
+with the engine down or the credentials lost. Nothing is ever deleted for being absent from a cache.
+"""
+
+from reco.api.resource import Resource
+from reco.api.vocabulary import FINALIZER, DeletionPolicy, ManagementPolicy, Reason
+from reco.decide import ownership, pictures
+from reco.decide.model import (
+    MOVING,
+    Absent,
+    Decision,
+    DeleteExternal,
+    DeleteResource,
+    EngineView,
+    Observed,
+    RemoveFinalizer,
+    Situation,
+    State,
+    StopExternal,
+)
+from reco.decide.rules import RULES
+
+_SHOWN = 5
+
+
+def policy(resource: Resource, engine: EngineView | None) -> DeletionPolicy:
+    """Return what becomes of the external object: the spec's word, the class's, the kind's."""
+    if resource.spec is not None:
+        if resource.spec.management_policy is ManagementPolicy.OBSERVE:
+            return DeletionPolicy.RETAIN
+        if resource.spec.deletion_policy is not None:
+            return resource.spec.deletion_policy  # type: ignore[no-any-return]
+    if engine is not None and engine.deletion_policy is not None:
+        return engine.deletion_policy
+    return DeletionPolicy.RETAIN if resource.kind.retained_by_default else DeletionPolicy.DELETE
+
+
+def asks_engine(resource: Resource, engine: EngineView | None) -> bool:
+    """Whether deleting this resource needs to know what the engine has."""
+    return FINALIZER in resource.finalizers and policy(resource, engine) is DeletionPolicy.DELETE
+
+
+def decide(situation: Situation) -> Decision:
+    """Decide about a resource with a deletionTimestamp."""
+    resource = situation.resource
+    if FINALIZER not in resource.finalizers:
+        return Decision({})
+    if situation.children:
+        live = [child for child in situation.children if child.deleted is None]
+        return Decision(
+            pictures.deleting(situation, f"waits for {_listed(situation.children)} to be gone"),
+            tuple(DeleteResource(child.key, child.uid) for child in live),
+        )
+    if situation.dependents:
+        blockers = _listed(situation.dependents)
+        return Decision(
+            pictures.deleting(
+                situation,
+                f"waits for {blockers}",
+                blocked=f"{blockers} still refer to this resource: delete them first",
+            ),
+        )
+    if policy(resource, situation.engine) is DeletionPolicy.RETAIN:
+        return Decision(
+            pictures.deleting(situation, "the external object is retained"), (RemoveFinalizer(),)
+        )
+    if situation.engine is None:
+        return _without_engine(situation)
+    return _external(situation)
+
+
+def _without_engine(situation: Situation) -> Decision:
+    status = situation.resource.status
+    if status.external is None and status.intent is None:
+        return Decision(pictures.deleting(situation, "nothing was ever made"), (RemoveFinalizer(),))
+    return Decision(
+        pictures.deleting(
+            situation,
+            "the external object can't be reached",
+            blocked=(
+                f"EngineClass {status.engine_class_name} does not exist: make it again, or set"
+                " spec.deletionPolicy to 'Retain'"
+            ),
+            reason=Reason.AWAITING_DEPENDENCY,
+        )
+    )
+
+
+def _external(situation: Situation) -> Decision:
+    observed = situation.observation
+    rules = RULES[situation.resource.key.kind]
+    gone = Decision(pictures.deleting(situation, "gone"), (RemoveFinalizer(),))
+    if isinstance(observed, Absent):
+        if observed.settled:
+            return gone
+        return Decision(
+            pictures.deleting(situation, "making sure that nothing was started"),
+            look_again=situation.timing.busy,
+        )
+    if not isinstance(observed, Observed):
+        raise TypeError(f"{situation.resource.key}: failures are decided elsewhere")
+    if ownership.foreign(situation, observed) is not None:
+        return gone
+    wait = Decision(
+        pictures.deleting(situation, f"{observed.name} is {observed.state.value.lower()}"),
+        look_again=situation.timing.busy,
+    )
+    if observed.state is State.DELETING or observed.state is State.STOPPING:
+        return wait
+    if rules.stoppable and observed.state in MOVING:
+        return Decision(
+            pictures.deleting(situation, f"stopping {observed.name}"),
+            (StopExternal(observed),),
+            look_again=situation.timing.busy,
+        )
+    if not rules.deletable:
+        return gone
+    if observed.state in MOVING:
+        return wait
+    return Decision(
+        pictures.deleting(situation, f"deleting {observed.name}"),
+        (DeleteExternal(observed),),
+        look_again=situation.timing.busy,
+    )
+
+
+def _listed(resources: object) -> str:
+    keys = [str(resource.key) for resource in resources]  # type: ignore[attr-defined]
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more

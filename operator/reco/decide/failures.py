@@ -1,0 +1,172 @@
+"""Failures: what each class of engine error means for a status, and when to try again."""
+
+from reco.api.vocabulary import ConditionType as C
+from reco.api.vocabulary import Reason
+from reco.decide import pictures
+from reco.decide.model import (
+    CreateExternal,
+    Decision,
+    Desired,
+    ErrorClass,
+    Failure,
+    Keep,
+    Situation,
+    Verdict,
+)
+
+DENIED_BEFORE_STALLED = 3
+"""Refused looks in a row before a resource is shown as stalled: a role may still be spreading."""
+
+
+def decide(situation: Situation, failure: Failure, action: object = None) -> Decision:
+    """Return what to show and when to try again after the engine failed a call.
+
+    Args:
+        situation: the resource it was about.
+        failure: the engine's error, classed.
+        action: the action that failed; None when it was the look itself.
+    """
+    if situation.resource.deleted is not None:
+        return _while_deleting(situation, failure)
+    decision = _show(situation, failure, action)
+    refused_for_sure = isinstance(action, CreateExternal) and not (
+        failure.outcome_unknown or failure.error_class is ErrorClass.EXISTS
+    )
+    if refused_for_sure and situation.resource.status.intent is not None:
+        return Decision(
+            decision.conditions,
+            decision.actions,
+            {**decision.status, "intent": None},
+            decision.look_again,
+            decision.retry,
+        )
+    return decision
+
+
+def _show(situation: Situation, failure: Failure, action: object) -> Decision:
+    message = failure.message
+    timing = situation.timing
+    match failure.error_class:
+        case ErrorClass.INVALID if action is not None:
+            return _refused(situation, failure)
+        case ErrorClass.ACCESS_DENIED:
+            return _denied(situation, failure)
+        case ErrorClass.QUOTA_WAIT:
+            return Decision(
+                _held_up(situation, Reason.AWAITING_QUOTA, f"{message} It is tried again."),
+                look_again=timing.quota,
+            )
+        case ErrorClass.QUOTA_EXHAUSTED:
+            return Decision(
+                pictures.stuck(
+                    situation,
+                    Reason.AWAITING_QUOTA,
+                    f"{message} Delete something or have the quota raised.",
+                ),
+                look_again=timing.denied,
+            )
+        case ErrorClass.CONFLICT:
+            return Decision(
+                _held_up(situation, Reason.OUT_OF_SYNC, f"the engine is busy: {message}"),
+                look_again=timing.busy,
+                retry=True,
+            )
+        case ErrorClass.EXISTS:
+            return Decision(
+                _held_up(situation, Reason.CREATING, f"looking whose it is: {message}"),
+                retry=True,
+            )
+        case ErrorClass.THROTTLED | ErrorClass.TRANSIENT | ErrorClass.NOT_FOUND:
+            return Decision(_held_up(situation, Reason.THROTTLED, message), retry=True)
+        case _:
+            return Decision(_held_up(situation, Reason.EXTERNAL_FAILURE, message), retry=True)
+
+
+def _held_up(situation: Situation, reason: Reason, message: str) -> pictures.Conditions:
+    """Show a trouble that passes: what was Ready and Available stays so."""
+    return pictures.show(
+        situation,
+        reason,
+        message,
+        ready=None,
+        synced="Unknown",
+        reconciling=spec_driven(situation) and not situation.resource.kind.runs_to_completion,
+        dependencies=None,
+        accepted=_keep_accepted(reason, message),
+    )
+
+
+def _keep_accepted(reason: Reason, message: str) -> Keep:
+    return Keep(Verdict("Unknown", reason, message))
+
+
+def _refused(situation: Situation, failure: Failure) -> Decision:
+    """Show a call that the engine will refuse again until something is changed."""
+    job = situation.resource.kind.runs_to_completion
+    reason = Reason.EXTERNAL_FAILURE if job else Reason.INVALID_SPEC
+    desired = situation.desired
+    refusal = (
+        {
+            "digest": desired.digest,
+            "reason": reason.value,
+            "message": failure.message[:4096],
+        }
+        if isinstance(desired, Desired)
+        else None
+    )
+    conditions = (
+        pictures.stuck(situation, reason, failure.message)
+        if job
+        else pictures.rejected(situation, reason, failure.message)
+    )
+    return Decision(conditions, status={"refusal": refusal})
+
+
+def _denied(situation: Situation, failure: Failure) -> Decision:
+    serves = situation.resource.is_true(C.AVAILABLE)
+    stalled = situation.failures >= DENIED_BEFORE_STALLED
+    verdict = Verdict("False", Reason.ACCESS_DENIED, failure.message)
+    return Decision(
+        pictures.show(
+            situation,
+            Reason.ACCESS_DENIED,
+            failure.message,
+            ready=None if serves else "False",
+            synced="Unknown",
+            stalled=stalled,
+            dependencies=None,
+            extra={C.CREDENTIALS_VALID: verdict},
+        ),
+        look_again=situation.timing.denied if stalled else situation.timing.busy,
+    )
+
+
+def _while_deleting(situation: Situation, failure: Failure) -> Decision:
+    timing = situation.timing
+    match failure.error_class:
+        case ErrorClass.CONFLICT:
+            reason, wait = Reason.DEPENDENTS_EXIST, timing.busy
+        case ErrorClass.ACCESS_DENIED:
+            reason, wait = Reason.ACCESS_DENIED, timing.denied
+        case ErrorClass.THROTTLED | ErrorClass.TRANSIENT | ErrorClass.NOT_FOUND:
+            return Decision(
+                pictures.deleting(situation, f"tried again: {failure.message}"), retry=True
+            )
+        case _:
+            reason, wait = Reason.EXTERNAL_FAILURE, timing.denied
+    return Decision(
+        pictures.deleting(
+            situation,
+            "the external object could not be deleted yet",
+            blocked=f"{failure.message} To leave it behind, set spec.deletionPolicy to 'Retain'.",
+            reason=reason,
+        ),
+        look_again=wait,
+        retry=failure.error_class is ErrorClass.CONFLICT,
+    )
+
+
+def spec_driven(situation: Situation) -> bool:
+    """Whether the spec has changed since the external object was last in sync."""
+    applied = situation.resource.status.applied
+    return applied is None or applied.generation != situation.resource.generation

@@ -1,0 +1,230 @@
+"""Pictures: what a status shows in each situation, as one table of conditions.
+
+Every condition is set here and nowhere else, so no two code paths can disagree about one. The rows
+follow the state table in `docs/architecture.md`.
+"""
+
+from collections.abc import Mapping
+
+from reco.api.vocabulary import ConditionType as C
+from reco.api.vocabulary import Reason
+from reco.decide.model import Keep, Situation, Verdict
+
+Conditions = dict[C, Verdict | Keep]
+
+ACCEPTED = Verdict("True", Reason.ACCEPTED)
+FOUND = Verdict("True", Reason.FOUND)
+
+
+def show(
+    situation: Situation,
+    reason: Reason,
+    message: str,
+    *,
+    ready: str | None,
+    synced: str | None,
+    available: str | None = None,
+    reconciling: bool = False,
+    stalled: bool = False,
+    accepted: Verdict = ACCEPTED,
+    dependencies: Verdict | None = FOUND,
+    extra: Mapping[C, Verdict | Keep] | None = None,
+) -> Conditions:
+    """Return the conditions of one picture.
+
+    Args:
+        situation: whose status it is.
+        reason: why Ready is what it is; the other conditions share it.
+        message: the same in words.
+        ready: `True`, `False`, `Unknown`; None keeps what was shown before.
+        synced: likewise.
+        available: likewise; only for kinds that serve.
+        reconciling: whether a change of the spec or a repair is under way.
+        stalled: whether only a person, or a change from outside, can help.
+        accepted: what to say of the spec.
+        dependencies: what to say of references; None keeps what was shown before.
+        extra: further conditions, which win.
+    """
+    verdict = Verdict("True", reason, message)
+    kind = situation.resource.kind
+    conditions: Conditions = {
+        C.READY: _say(ready, reason, message),
+        C.SYNCED: _say(synced, reason, message),
+        C.ACCEPTED: accepted,
+        C.DEPENDENCIES_READY: dependencies or Keep(Verdict("Unknown", reason, message)),
+    }
+    if kind.runs_to_completion:
+        conditions[C.SUCCEEDED] = conditions[C.READY]
+    if kind.serves:
+        conditions[C.AVAILABLE] = _say(available, reason, message, otherwise="False")
+    if reconciling:
+        conditions[C.RECONCILING] = verdict
+    if stalled:
+        conditions[C.STALLED] = verdict
+    return conditions | dict(extra or {})
+
+
+def _say(
+    status: str | None, reason: Reason, message: str, otherwise: str = "Unknown"
+) -> Verdict | Keep:
+    if status is None:
+        return Keep(Verdict(otherwise, reason, message))
+    return Verdict(status, reason, message)
+
+
+def creating(situation: Situation, reason: Reason, message: str) -> Conditions:
+    """The engine is making the object, or is about to."""
+    if situation.resource.kind.runs_to_completion:
+        return show(situation, reason, message, ready="Unknown", synced="True")
+    return show(
+        situation,
+        reason,
+        message,
+        ready="Unknown",
+        available="False",
+        synced="False",
+        reconciling=True,
+    )
+
+
+def in_sync(
+    situation: Situation,
+    message: str,
+    reason: Reason = Reason.IN_SYNC,
+    extra: Mapping[C, Verdict | Keep] | None = None,
+) -> Conditions:
+    """Everything is as the spec wants it."""
+    return show(
+        situation, reason, message, ready="True", available="True", synced="True", extra=extra
+    )
+
+
+def waiting(situation: Situation, reason: Reason, message: str, *, exists: bool) -> Conditions:
+    """Something that the spec refers to is missing. What exists already goes on serving."""
+    return show(
+        situation,
+        reason,
+        message,
+        ready=None if exists else "False",
+        available="True" if exists else "False",
+        synced="Unknown",
+        reconciling=not situation.resource.kind.runs_to_completion,
+        dependencies=Verdict("False", reason, message),
+        extra=(
+            {C.SUCCEEDED: Verdict("Unknown", reason, message)}
+            if situation.resource.kind.runs_to_completion and not exists
+            else None
+        ),
+    )
+
+
+def rejected(situation: Situation, reason: Reason, message: str) -> Conditions:
+    """The spec is invalid, or the engine has no such thing."""
+    return show(
+        situation,
+        reason,
+        message,
+        ready="False",
+        synced="False",
+        stalled=True,
+        accepted=Verdict("False", reason, message),
+        dependencies=None,
+    )
+
+
+def stuck(
+    situation: Situation,
+    reason: Reason,
+    message: str,
+    *,
+    available: str | None = None,
+    extra: Mapping[C, Verdict | Keep] | None = None,
+) -> Conditions:
+    """Only a person, or a change from outside, can help."""
+    return show(
+        situation,
+        reason,
+        message,
+        ready="False",
+        available=available,
+        synced="False",
+        stalled=True,
+        extra=extra,
+    )
+
+
+def updating(situation: Situation, message: str, *, spec_driven: bool) -> Conditions:
+    """The object is being changed in place and serves as before meanwhile.
+
+    Only a change of the spec, or a repair, takes Ready away: moving to a newly trained version is
+    scheduled work.
+    """
+    if spec_driven:
+        return show(
+            situation,
+            Reason.OUT_OF_SYNC,
+            message,
+            ready="Unknown",
+            available="True",
+            synced="False",
+            reconciling=True,
+        )
+    return _serving_as_before(situation, Reason.OUT_OF_SYNC, message)
+
+
+def update_failed(situation: Situation, message: str, *, spec_driven: bool) -> Conditions:
+    """A change in place failed; what was there before serves on."""
+    if spec_driven:
+        return stuck(situation, Reason.EXTERNAL_FAILURE, message, available="True")
+    return _serving_as_before(situation, Reason.EXTERNAL_FAILURE, message)
+
+
+def _serving_as_before(situation: Situation, reason: Reason, message: str) -> Conditions:
+    return show(
+        situation,
+        reason,
+        message,
+        ready="True",
+        available="True",
+        synced="False",
+        extra={C.READY: Verdict("True", Reason.IN_SYNC, message)},
+    )
+
+
+def drifted(situation: Situation, message: str) -> Conditions:
+    """Somebody changed the object, and the policy is to say so and leave it."""
+    return _serving_as_before(situation, Reason.OUT_OF_SYNC, message) | {
+        C.DRIFTED: Verdict("True", Reason.DRIFTED, message)
+    }
+
+
+def deleting(
+    situation: Situation, message: str, *, blocked: str | None = None, reason: Reason | None = None
+) -> Conditions:
+    """The resource is going; `blocked` says what has to go first."""
+    conditions = show(
+        situation,
+        Reason.DELETING,
+        message,
+        ready="False",
+        available="False" if blocked is None else None,
+        synced="Unknown",
+        reconciling=blocked is None,
+        dependencies=None,
+    )
+    if blocked is not None:
+        conditions[C.DELETION_BLOCKED] = Verdict("True", reason or Reason.DEPENDENTS_EXIST, blocked)
+    return conditions
+
+
+def paused(conditions: Mapping[C, Verdict | Keep], message: str) -> Conditions:
+    """A person said to leave the resource alone: Ready stays, the rest is still observed."""
+    pending = Verdict("Unknown", Reason.PAUSED, message)
+    return {
+        **{key: value for key, value in conditions.items() if key not in _BUSY},
+        C.READY: Keep(pending),
+        C.PAUSED: Verdict("True", Reason.PAUSED, message),
+    }
+
+
+_BUSY = frozenset({C.RECONCILING, C.STALLED})

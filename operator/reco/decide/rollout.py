@@ -1,0 +1,144 @@
+"""Rollout: which version a campaign serves, and what it shows of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reco.api.campaign import DesiredState
+from reco.api.resource import Key, Resource
+from reco.api.vocabulary import FINALIZER, ConditionType, Reason
+from reco.decide import ownership, pictures, runs
+from reco.decide.model import (
+    Absent,
+    Decision,
+    DeleteExternal,
+    Observed,
+    Situation,
+    State,
+    Verdict,
+    Waiting,
+)
+from reco.decide.references import Lookup, References, usable
+
+
+def choose_version(
+    resource: Resource, references: References, lookup: Lookup
+) -> References | Waiting:
+    """Add the version to serve to a campaign's references: the pinned one, or the newest good one.
+
+    Versions are compared by when the engine made them, so a version that was trained later but
+    recorded earlier is still the newer one.
+    """
+    spec = resource.spec
+    solution = references.direct.get("solutionRef")
+    if solution is None:
+        return references
+    config = spec.campaign_config
+    if config is not None and config.sync_with_latest_solution_version:
+        return references
+    if spec.version.name is not None:
+        pinned = references.direct.get("version")
+        if pinned is None:
+            key = Key("SolutionVersion", resource.key.namespace, spec.version.name)
+            return Waiting(f"{key} does not exist")
+        if pinned.spec is not None and pinned.spec.solution_ref.name != solution.key.name:
+            return Waiting(
+                f"{pinned.key} belongs to Solution {pinned.spec.solution_ref.name}, not to"
+                f" {solution.key.name}"
+            )
+        return references
+    good = [v for v in runs.newest_first(_versions(solution, lookup)) if usable(v)]
+    if not good:
+        return Waiting(_why_none(solution, lookup))
+    return replace(references, direct={**references.direct, "version": good[0]})
+
+
+def _versions(solution: Resource, lookup: Lookup) -> Sequence[Resource]:
+    return lookup.referring(solution.key, "SolutionVersion")
+
+
+def _why_none(solution: Resource, lookup: Lookup) -> str:
+    text = f"{solution.key} has no good version yet"
+    for version in runs.newest_first(_versions(solution, lookup)):
+        condition = version.condition(ConditionType.SUCCEEDED)
+        if condition is not None:
+            return f"{text}; {version.key.name}: {condition.reason}: {condition.message}"
+        return f"{text}; {version.key.name} is about to start"
+    waits = solution.condition(ConditionType.DEPENDENCIES_READY)
+    if waits is not None and waits.status == "False":
+        return f"{text}: {waits.message}"
+    return text
+
+
+def related(
+    _resource: Resource, references: References, lookup: Lookup
+) -> Mapping[str, Sequence[Resource]]:
+    """Return the versions of a campaign's solution."""
+    solution = references.direct.get("solutionRef")
+    return {"SolutionVersion": _versions(solution, lookup) if solution is not None else ()}
+
+
+def details(situation: Situation, observed: Observed) -> Mapping[str, Any]:
+    """Return a campaign's own status fields: the endpoint, and which versions serve."""
+    serving = situation.resource.status.serving
+    current = serving.current if serving is not None else None
+    previous = serving.previous if serving is not None else None
+    arn = observed.fields.get("solutionVersionArn")
+    found = next(
+        (
+            version.key.name
+            for version in situation.related.get("SolutionVersion", ())
+            if version.status.external is not None and version.status.external.arn == arn
+        ),
+        None,
+    )
+    serves = observed.state is State.ACTIVE
+    if serves and found is not None and found != current:
+        current, previous = found, current
+    return {
+        "endpoint": observed.details.get("endpoint"),
+        "serving": {"current": current, "previous": previous} if serves else None,
+    }
+
+
+def stopped(situation: Situation) -> Decision | None:
+    """Return what to do about a campaign that should not serve, or None for one that should."""
+    resource = situation.resource
+    if resource.spec.desired_state is not DesiredState.STOPPED:
+        return None
+    observed = situation.observation
+    if isinstance(observed, Absent):
+        message = "stopped by spec.desiredState"
+        return Decision(
+            pictures.show(
+                situation,
+                Reason.SUSPENDED,
+                message,
+                ready="True",
+                available="False",
+                synced="True",
+                dependencies=None,
+            ),
+            status={"external": None, "applied": None, "refusal": None, "serving": None},
+        )
+    if not isinstance(observed, Observed):
+        return None
+    foreign = ownership.foreign(situation, observed)
+    if foreign is not None:
+        return Decision(pictures.stuck(situation, foreign.reason, foreign.message))
+    busy = observed.state in {State.DELETING, State.CREATING, State.RUNNING}
+    actions = () if busy or FINALIZER not in resource.finalizers else (DeleteExternal(observed),)
+    return Decision(
+        pictures.show(
+            situation,
+            Reason.SUSPENDED,
+            f"stopping: {observed.name} is {observed.state.value.lower()}",
+            ready="Unknown",
+            available="False" if observed.state is State.DELETING else None,
+            synced="False",
+            reconciling=True,
+            extra={ConditionType.DEPENDENCIES_READY: Verdict("True", Reason.FOUND)},
+        ),
+        actions,
+        look_again=situation.timing.busy,
+    )

@@ -1,0 +1,133 @@
+"""What differs from kind to kind, as a table: everything else is the generic lifecycle."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reco.api.resource import Resource
+from reco.api.vocabulary import Reason
+from reco.decide import imports, rollout, schedule, training
+from reco.decide.model import NOTHING, Decision, Observed, Situation, Waiting
+from reco.decide.references import Lookup, References
+
+
+def _no_problem(_resource: Resource) -> str | None:
+    return None
+
+
+def _no_relations(
+    _resource: Resource, _references: References, _lookup: Lookup
+) -> Mapping[str, Sequence[Resource]]:
+    return NOTHING
+
+
+def _as_found(_resource: Resource, references: References, _lookup: Lookup) -> References | Waiting:
+    return references
+
+
+def _unchanged(_situation: Situation, decision: Decision) -> Decision:
+    return decision
+
+
+def _never(_situation: Situation) -> Decision | None:
+    return None
+
+
+def _nothing_more(_situation: Situation, _observed: Observed) -> Mapping[str, Any]:
+    return NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one kind differs from the generic lifecycle."""
+
+    records_intent: bool = False
+    """Whether the call to create it can't be proved from the outside: a repeated one would be
+    carried out again, or its result carries no mark of ours."""
+    deletable: bool = True
+    """Whether the engine can delete it alone; otherwise it goes with its parent."""
+    stoppable: bool = False
+    """Whether a run of it can be stopped."""
+    mended_by_update: bool = False
+    """Whether a failed one is mended by updating it; otherwise it is deleted and made anew."""
+    outlives_external: bool = False
+    """Whether a finished run stays finished when its external object goes."""
+    moving: Reason = Reason.CREATING
+    """What it is doing while the engine works on it."""
+    done: Reason = Reason.IN_SYNC
+    """What it has done when the engine is through."""
+    problem: Callable[[Resource], str | None] = _no_problem
+    """What is wrong with a spec that no schema can see."""
+    complete: Callable[[Resource, References, Lookup], References | Waiting] = _as_found
+    """Adds what the spec names only indirectly, such as the version that a campaign follows."""
+    related: Callable[[Resource, References, Lookup], Mapping[str, Sequence[Resource]]] = (
+        _no_relations
+    )
+    """Other resources that the kind's decisions look at."""
+    instead: Callable[[Situation], Decision | None] = _never
+    """A decision that takes the place of the generic one, such as for a stopped campaign."""
+    details: Callable[[Situation, Observed], Mapping[str, Any]] = _nothing_more
+    """Status fields of the kind's own, read off the external object."""
+    orchestrate: Callable[[Situation, Decision], Decision] = _unchanged
+    """Adds the resources that this one makes and prunes."""
+
+
+def version_details(_situation: Situation, observed: Observed) -> Mapping[str, Any]:
+    """Return a trained version's own status fields."""
+    names = {
+        "metrics": "metrics",
+        "training_hours": "trainingHours",
+        "training_type": "trainingType",
+    }
+    return {
+        field: observed.details[key]
+        for key, field in names.items()
+        if observed.details.get(key) is not None
+    }
+
+
+def tracker_details(_situation: Situation, observed: Observed) -> Mapping[str, Any]:
+    """Return an event tracker's own status fields."""
+    return {
+        "trackingID": observed.details.get("tracking_id"),
+        "endpoint": observed.details.get("endpoint"),
+    }
+
+
+RULES: dict[str, Rules] = {
+    "DatasetGroup": Rules(),
+    "Schema": Rules(records_intent=True),
+    "Dataset": Rules(
+        problem=schedule.problem_of_dataset,
+        related=imports.related,
+        details=imports.details,
+        orchestrate=imports.orchestrate,
+    ),
+    "DatasetImportJob": Rules(
+        deletable=False,
+        outlives_external=True,
+        moving=Reason.IMPORTING,
+        done=Reason.IMPORTED,
+    ),
+    "Solution": Rules(
+        problem=schedule.problem_of_solution,
+        related=training.related,
+        orchestrate=training.orchestrate,
+    ),
+    "SolutionVersion": Rules(
+        records_intent=True,
+        deletable=False,
+        stoppable=True,
+        moving=Reason.TRAINING,
+        done=Reason.TRAINED,
+        details=version_details,
+    ),
+    "Campaign": Rules(
+        mended_by_update=True,
+        complete=rollout.choose_version,
+        related=rollout.related,
+        instead=rollout.stopped,
+        details=rollout.details,
+    ),
+    "EventTracker": Rules(details=tracker_details),
+}
