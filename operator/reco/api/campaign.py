@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from reco.api.base import (
     URL,
@@ -13,10 +13,11 @@ from reco.api.base import (
     Name,
     Reference,
     SharedSpec,
+    ShortText,
     immutable,
     rules,
+    without_default,
 )
-from reco.api.solution import ShortText
 
 
 class Follow(StrEnum):
@@ -35,14 +36,14 @@ class DesiredState(StrEnum):
 class Version(ApiModel):
     """Which version to serve: follow one, or pin one by name."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "has(self.follow) != has(self.name)",
-                "spec.version must have exactly one of 'follow' and 'name'",
+                "must have exactly one of 'follow' and 'name'",
             )
         )
-    }
+    )
 
     follow: Follow | None = None
     """`Latest`: the newest good SolutionVersion of the Solution."""
@@ -54,7 +55,9 @@ class RankingInfluence(ApiModel):
     """How much popularity and freshness count, from 0 to 1."""
 
     popularity: Fraction | None = None
+    """How much popularity counts."""
     freshness: Fraction | None = None
+    """How much freshness counts."""
 
 
 class CampaignConfig(ApiModel):
@@ -73,31 +76,35 @@ class CampaignConfig(ApiModel):
     sync_with_latest_solution_version: bool | None = None
     """Let the service itself move the campaign to each new version, its own trainings included."""
     ranking_influence: RankingInfluence | None = None
+    """How much popularity and freshness count beside relevance."""
 
 
 class CampaignSpec(SharedSpec):
     """What a Campaign says."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "!has(self.campaignConfig)"
                 " || !has(self.campaignConfig.syncWithLatestSolutionVersion)"
                 " || !self.campaignConfig.syncWithLatestSolutionVersion"
                 " || !has(self.version) || !has(self.version.name)",
-                "campaignConfig.syncWithLatestSolutionVersion can't be true while"
-                " spec.version.name pins a version",
+                "campaignConfig.syncWithLatestSolutionVersion must be false or left out while"
+                " version.name pins a version",
             )
         )
-    }
-
-    solution_ref: Reference = Field(
-        json_schema_extra=immutable("make a new Campaign", "solutionRef")
     )
-    version: Version = Version(follow=Follow.LATEST)
+
+    solution_ref: Reference = Field(json_schema_extra=immutable("make a new Campaign"))
+    """The Solution whose versions it serves."""
+    version: Version = Field(
+        default=Version(follow=Follow.LATEST), json_schema_extra=without_default
+    )
+    """Which SolutionVersion to serve; left out, `{follow: Latest}`."""
     min_provisioned_tps: int = Field(default=1, ge=1, le=500)
     """Requests a second that are always provisioned, and billed."""
     campaign_config: CampaignConfig | None = None
+    """Settings of the campaign."""
     desired_state: DesiredState = DesiredState.RUNNING
     """`Stopped` deletes the external campaign, which ends its bill, and keeps everything else."""
 
@@ -106,6 +113,7 @@ class Serving(ApiModel):
     """Which SolutionVersions serve."""
 
     current: Name | None = None
+    """What serves now."""
     previous: Name | None = None
     """What served before, for going back."""
 

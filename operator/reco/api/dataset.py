@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from reco.api.base import (
     ApiModel,
@@ -41,13 +41,29 @@ class Source(ApiModel):
     """Where bulk data lies: a CSV file, or a folder of them."""
 
     s3: S3Location
+    """The S3 location: `s3://bucket/file.csv`, or `s3://bucket/folder/` for all files in it."""
 
 
 class Import(ApiModel):
     """How bulk data gets into a dataset. Each run is a DatasetImportJob."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.startingDeadlineSeconds) || has(self.schedule)",
+                "startingDeadlineSeconds must be left out unless there is a schedule",
+            ),
+            (
+                "!self.onlyIfNewer || has(self.schedule)",
+                "onlyIfNewer must be false unless there is a schedule",
+            ),
+        )
+    )
+
     source: Source
+    """Where the data lies."""
     mode: ImportMode = ImportMode.FULL
+    """`Full` replaces earlier bulk data, `Incremental` adds to it. Events stay either way."""
     schedule: Cron | None = None
     """When to import. Left out: once, and again when the source or this spec changes."""
     time_zone: TimeZone = "Etc/UTC"
@@ -71,20 +87,20 @@ class Import(ApiModel):
 class DatasetSpec(SharedSpec):
     """What a Dataset says."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
-                "!has(oldSelf.schemaRef) || self.schemaRef == oldSelf.schemaRef"
-                " || self.type in ['Items', 'Users']",
-                "schemaRef can be changed for Items and Users only: make a new Dataset",
+                "self.schemaRef == oldSelf.schemaRef || self.type in ['Items', 'Users']",
+                "schemaRef must not be changed unless type is 'Items' or 'Users':"
+                " make a new Dataset",
             )
         )
-    }
-
-    dataset_group_ref: Reference = Field(
-        json_schema_extra=immutable("make a new Dataset", "datasetGroupRef")
     )
-    type: DatasetType = Field(json_schema_extra=immutable("make a new Dataset", "type"))
+
+    dataset_group_ref: Reference = Field(json_schema_extra=immutable("make a new Dataset"))
+    """The DatasetGroup it belongs to."""
+    type: DatasetType = Field(json_schema_extra=immutable("make a new Dataset"))
+    """What its rows are. A group has at most one dataset of each type."""
     schema_ref: Reference
     """The Schema. For Items and Users it may be replaced by one that keeps all old fields."""
     import_: Import | None = Field(default=None, alias="import")
@@ -99,7 +115,9 @@ class ImportStatus(ApiModel):
     last_schedule_time: datetime | None = None
     """The scheduled time that was last acted upon."""
     next_schedule_time: datetime | None = None
+    """When the schedule is due next."""
     last_successful_job: Name | None = None
+    """The newest good DatasetImportJob."""
     last_successful_time: datetime | None = None
     """When the newest good import was made."""
     last_run_now: Annotated[str, StringConstraints(max_length=256)] | None = None

@@ -18,19 +18,19 @@ class DatasetGroupSpec(SharedSpec):
     """What a DatasetGroup says."""
 
     engine_class_name: Name | None = Field(
-        default=None, json_schema_extra=immutable("make a new DatasetGroup", "engineClassName")
+        default=None, json_schema_extra=immutable("make a new DatasetGroup")
     )
     """The EngineClass; left out, the one annotated `reco.dev/is-default-class: "true"`."""
     domain: Domain | None = Field(
-        default=None, json_schema_extra=immutable("make a new DatasetGroup", "domain")
+        default=None, json_schema_extra=immutable("make a new DatasetGroup")
     )
     """Left out: a custom dataset group."""
     role_arn: RoleARN | None = Field(
-        default=None, json_schema_extra=immutable("make a new DatasetGroup", "roleARN")
+        default=None, json_schema_extra=immutable("make a new DatasetGroup")
     )
     """The role that may use the KMS key; left out, the EngineClass's."""
     kms_key_arn: KMSKeyARN | None = Field(
-        default=None, json_schema_extra=immutable("make a new DatasetGroup", "kmsKeyARN")
+        default=None, json_schema_extra=immutable("make a new DatasetGroup")
     )
     """The key the group is encrypted with; left out, the EngineClass's."""
 

@@ -3,14 +3,32 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from reco.api.base import URL, ApiModel, KMSKeyARN, RoleARN, SharedStatus, Tags, immutable, rules
+from reco.api.base import (
+    URL,
+    ApiModel,
+    KMSKeyARN,
+    Must,
+    RoleARN,
+    SharedStatus,
+    ShortText,
+    Tags,
+    immutable,
+    rules,
+)
 from reco.api.vocabulary import DeletionPolicy
 
-Region = Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$")]
-AccountID = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$", max_length=12)]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Region = Annotated[
+    str,
+    StringConstraints(min_length=6, max_length=32, pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$"),
+    Must("must be an AWS region, such as 'eu-west-1'"),
+]
+ExternalID = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=1224, pattern=r"^[a-zA-Z0-9_+=,.@:/-]+$"),
+    Must("must have only letters, digits and the characters _ + = , . @ : / -"),
+]
 
 
 class Engine(StrEnum):
@@ -23,13 +41,15 @@ class AssumeRole(ApiModel):
     """A role the operator assumes before it calls the engine."""
 
     role_arn: RoleARN
-    external_id: Annotated[str, StringConstraints(min_length=2, max_length=1224)] | None = None
+    """The role."""
+    external_id: ExternalID | None = None
+    """The external id that the role's trust policy asks for."""
 
 
 class PersonalizeSettings(ApiModel):
     """Where and as whom Amazon Personalize is used."""
 
-    region: Region = Field(json_schema_extra=immutable("make a new EngineClass", "region"))
+    region: Region = Field(json_schema_extra=immutable("make a new EngineClass"))
     """The AWS region. An account or region change would leave what exists behind."""
     role_arn: RoleARN | None = None
     """The role that Personalize itself assumes to read and write S3 and to use the KMS key."""
@@ -50,17 +70,25 @@ class PersonalizeSettings(ApiModel):
 class EngineClassSpec(ApiModel):
     """What an EngineClass says."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "(self.engine == 'Personalize') == has(self.personalize)",
-                "spec.personalize must be given if and only if spec.engine is 'Personalize'",
-            )
+                "personalize must be given if and only if engine is 'Personalize'",
+            ),
+            (
+                "!has(self.personalize) || !has(self.personalize.kmsKeyARN)"
+                " || has(self.personalize.roleARN)",
+                "personalize.roleARN must be given with personalize.kmsKeyARN: Personalize uses"
+                " the key in that role",
+            ),
         )
-    }
+    )
 
-    engine: Engine = Field(json_schema_extra=immutable("make a new EngineClass", "engine"))
+    engine: Engine = Field(json_schema_extra=immutable("make a new EngineClass"))
+    """The engine."""
     personalize: PersonalizeSettings | None = None
+    """Settings of the engine `Personalize`."""
     deletion_policy: DeletionPolicy | None = None
     """Default of `deletionPolicy` for the resources of this class. Left out, kinds that hold data
     or cost a training are retained and the others deleted."""

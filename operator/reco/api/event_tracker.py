@@ -10,9 +10,8 @@ from reco.api.base import URL, ExternalStatus, Reference, SharedSpec, immutable
 class EventTrackerSpec(SharedSpec):
     """What an EventTracker says."""
 
-    dataset_group_ref: Reference = Field(
-        json_schema_extra=immutable("make a new EventTracker", "datasetGroupRef")
-    )
+    dataset_group_ref: Reference = Field(json_schema_extra=immutable("make a new EventTracker"))
+    """The DatasetGroup whose data the events join. A group has at most one tracker."""
 
 
 class EventTrackerStatus(ExternalStatus):

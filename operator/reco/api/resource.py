@@ -1,4 +1,4 @@
-"""A resource as the operator sees it: metadata reduced to what decisions need, typed spec, status."""
+"""A resource as the operator sees it: the metadata that decisions need, typed spec, status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+from typing_extensions import override
 
 from reco.api.base import ApiModel, Condition, SharedStatus
 from reco.api.kinds import KINDS, Kind
@@ -19,6 +20,7 @@ class Key(NamedTuple):
     namespace: str
     name: str
 
+    @override
     def __str__(self) -> str:
         """Return `Kind namespace/name`, as messages show it."""
         return (

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from reco.api.base import ApiModel, ExternalStatus, Name, SharedSpec, immutable
+from reco.api.base import ApiModel, ExternalStatus, Must, Name, SharedSpec, immutable, rules
 from reco.api.dataset_group import Domain
 
 
@@ -19,8 +19,11 @@ class AvroField(ApiModel):
     """One column."""
 
     name: Annotated[
-        str, StringConstraints(min_length=1, max_length=150, pattern=r"^[A-Za-z_][A-Za-z\d_]*$")
+        str,
+        StringConstraints(min_length=1, max_length=150, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+        Must("must be letters, digits and '_', not starting with a digit, such as 'ITEM_ID'"),
     ]
+    """The name of the column."""
     type: Any
     """An Avro type, such as `string`, `long` or `[float, "null"]`."""
     categorical: bool | None = None
@@ -32,30 +35,46 @@ class AvroField(ApiModel):
 class Avro(ApiModel):
     """An Avro record schema as Personalize takes it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.fields.all(one, self.fields.exists_one(other, other.name == one.name))",
+                "every field must have a name of its own",
+            )
+        )
+    )
+
     type: AvroType
-    name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    """`record`: a row."""
+    name: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+        Must("must be letters, digits and '_', not starting with a digit, such as 'Interactions'"),
+    ]
+    """The name of the record, such as `Interactions`."""
     namespace: Annotated[str, StringConstraints(max_length=256)] = (
         "com.amazonaws.personalize.schema"
     )
+    """The namespace of the record."""
     fields: Annotated[list[AvroField], Field(min_length=1, max_length=150)]
+    """The columns, in the order in which files have them."""
     version: Annotated[str, StringConstraints(max_length=16)] = "1.0"
+    """The version of the schema."""
 
 
 class SchemaSpec(SharedSpec):
     """What a Schema says."""
 
     engine_class_name: Name | None = Field(
-        default=None, json_schema_extra=immutable("make a new Schema", "engineClassName")
+        default=None, json_schema_extra=immutable("make a new Schema")
     )
     """The EngineClass; schemas live beside dataset groups, not in them."""
-    domain: Domain | None = Field(
-        default=None, json_schema_extra=immutable("make a new Schema", "domain")
-    )
+    domain: Domain | None = Field(default=None, json_schema_extra=immutable("make a new Schema"))
+    """The domain of the dataset group that it is for; left out, a custom one."""
     avro: Avro = Field(
-        json_schema_extra=immutable(
-            "make a new Schema and name it in the Dataset's spec.schemaRef", "avro"
-        )
+        json_schema_extra=immutable("make a new Schema and name it in the Dataset's spec.schemaRef")
     )
+    """The schema itself, as Personalize takes it."""
 
 
 class SchemaStatus(ExternalStatus):

@@ -4,25 +4,19 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from reco.api.base import Decimal, ExternalStatus, Reference, SharedSpec, rules
-from reco.api.solution import ShortText, TrainingMode
+from reco.api.base import Decimal, ExternalStatus, Reference, SharedSpec, ShortText, immutable
+from reco.api.solution import TrainingMode
+
+_NEW_VERSION = immutable("a training runs once; make a new SolutionVersion")
 
 
 class SolutionVersionSpec(SharedSpec):
     """What a SolutionVersion says."""
 
-    model_config = {
-        "json_schema_extra": rules(
-            (
-                "self.solutionRef == oldSelf.solutionRef"
-                " && self.trainingMode == oldSelf.trainingMode",
-                "a training runs once and can't be changed: make a new SolutionVersion",
-            )
-        )
-    }
-
-    solution_ref: Reference
-    training_mode: TrainingMode = TrainingMode.FULL
+    solution_ref: Reference = Field(json_schema_extra=_NEW_VERSION)
+    """The Solution to train."""
+    training_mode: TrainingMode = Field(default=TrainingMode.FULL, json_schema_extra=_NEW_VERSION)
+    """`Full` trains anew; `Update` starts from the version before, for recipes that can."""
 
 
 class SolutionVersionStatus(ExternalStatus):

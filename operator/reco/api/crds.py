@@ -1,0 +1,97 @@
+"""Renders the CustomResourceDefinitions from the models, so that the two can't drift apart."""
+
+import json
+import sys
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from reco.api.kinds import KINDS, Column, Kind
+from reco.api.structural import reflow, structural
+from reco.api.vocabulary import CATEGORY, GROUP, VERSION
+
+HEADER = "# Rendered by `reco generate` from operator/reco/api; edit the models, not this file.\n"
+LINE_WIDTH = 100
+
+
+def crd_files() -> dict[PurePosixPath, str]:
+    """Return every CRD as the text of a file, by its path in the checkout."""
+    return {PurePosixPath("crds") / f"{kind.plural}.yaml": render(kind) for kind in KINDS.values()}
+
+
+def render(kind: Kind) -> str:
+    """Return one kind's CRD as YAML."""
+    # Through JSON, because YAML would write what two fields share as an anchor and an alias.
+    plain = json.loads(json.dumps(crd(kind)))
+    return HEADER + yaml.safe_dump(plain, sort_keys=False, width=LINE_WIDTH, allow_unicode=True)
+
+
+def crd(kind: Kind) -> dict[str, Any]:
+    """Return one kind's CustomResourceDefinition.
+
+    Raises:
+        NotStructuralError: if its models have what a CRD can't express.
+    """
+    version: dict[str, Any] = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _resource_schema(kind)},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(column) for column in kind.columns],
+    }
+    if kind.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": {
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+                "shortNames": list(kind.short_names),
+                "categories": [CATEGORY],
+            },
+            "versions": [version],
+        },
+    }
+
+
+def introduction(kind: Kind) -> str:
+    """Return what a kind is for: its module's docstring, without the kind's name before it."""
+    text = reflow(sys.modules[kind.spec.__module__].__doc__ or "")
+    return text.removeprefix(f"{kind.name}: ")
+
+
+def _resource_schema(kind: Kind) -> dict[str, Any]:
+    spec, status = structural(kind.spec), structural(kind.status)
+    # An object that the operator has not seen yet must not look finished to kstatus.
+    status["default"] = {"observedGeneration": -1}
+    intro = introduction(kind)
+    return {
+        "description": intro[:1].upper() + intro[1:],
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
+            "kind": {"type": "string", "description": kind.name},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "name": column.name,
+        "type": column.type,
+        "jsonPath": column.json_path,
+    }
+    return out | ({"priority": 1} if column.wide else {})
