@@ -1,0 +1,296 @@
+"""Create, describe, list and delete: one mechanism for all kinds, driven by their rows."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from reco.emulator import settling
+from reco.emulator.errors import ServiceError, already_exists, in_use, invalid, limit_exceeded
+from reco.emulator.errors import not_found as no_such
+from reco.emulator.kinds import GOING, IN_PROGRESS, KINDS, Hold, Kind
+from reco.emulator.model import answer_shape, project
+from reco.emulator.store import Resource, Step
+from reco.emulator.world import Call
+
+References = Mapping[str, Resource]
+"""The resources that a create request names, by the request's members."""
+
+Attributes = dict[str, Any]
+
+Item = TypeVar("Item")
+
+_COLUMNS = {"arn", "parent", "dataset_group"}
+_MAX_TAGS = 50
+_MAX_RESULTS = 100
+
+
+def find_references(kind: Kind, call: Call) -> dict[str, Resource]:
+    """Find what the request names, or refuse it."""
+    return {
+        reference.member: existing(KINDS[reference.kind], call, call.parameters[reference.member])
+        for reference in kind.references
+    }
+
+
+def place_by_name(kind: Kind, call: Call, _: References) -> str:
+    """Give the ARN's suffix of a kind whose names are unique in account and region."""
+    return str(call.parameters[kind.name_member])
+
+
+def echo(_kind: Kind, call: Call, _: References) -> Attributes:
+    """Show what was sent."""
+    return {name: value for name, value in call.parameters.items() if name != "tags"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the creation of a kind differs from the generic one.
+
+    ``refer`` finds what the request names, ``place`` gives the ARN's suffix and refuses a place
+    that is taken, ``attributes`` makes the last checks and gives what Describe will show,
+    ``answer`` names the attributes that the answer shows beside the ARN, ``phases`` gives labels
+    of durations and ``created`` starts whatever a creation starts.
+    """
+
+    refer: Callable[[Kind, Call], dict[str, Resource]] = find_references
+    place: Callable[[Kind, Call, References], str] = place_by_name
+    attributes: Callable[[Kind, Call, References], Attributes] = echo
+    answer: tuple[str, ...] = ()
+    phases: Callable[[Kind, Attributes], tuple[str, ...]] = lambda kind, _: (kind.name,)
+    created: Callable[[Call, Resource], None] = lambda _call, _resource: None
+
+
+def existing(kind: Kind, call: Call, arn: str) -> Resource:
+    """Find a resource of the caller's or refuse the call in the kind's own words."""
+    resource = call.get(kind.name, arn)
+    if resource is None:
+        raise no_such(kind.missing.format(arn=arn))
+    return resource
+
+
+def create(kind: Kind, rules: Rules, call: Call) -> dict[str, Any]:
+    """Create a resource: references, name, states, quotas and the kind's own checks, in order.
+
+    A taken name is told before the quotas, so that a caller whose first answer was lost learns
+    that its resource exists even where the quota is used up.
+    """
+    references = rules.refer(kind, call)
+    arn = call.arn(kind.noun, rules.place(kind, call, references))
+    store = call.world.store
+    if store.get(arn) is not None:
+        raise already_exists(f"Another resource with Arn {arn} already exists.")
+    for reference in references.values():
+        require_active(reference)
+    parent = references[kind.parent.member] if kind.parent else None
+    group = None if parent is None else parent.dataset_group or parent.arn
+    _check_quotas(kind, call, group)
+    tags = {tag["tagKey"]: tag["tagValue"] for tag in call.parameters.get("tags", ())}
+    _check_tag_count(len(tags))
+    attributes = rules.attributes(kind, call, references)
+    resource = Resource(
+        arn=arn,
+        kind=kind.name,
+        account=call.account,
+        region=call.region,
+        name=str(attributes.get(kind.name_member, "")),
+        created=call.now,
+        updated=call.now,
+        status="CREATE PENDING" if kind.has_status else None,
+        parent=parent.arn if parent else None,
+        dataset_group=group,
+        attributes=attributes,
+    )
+    if kind.has_status:
+        phase = call.world.settings.phase(*rules.phases(kind, attributes))
+        if phase.pending < phase.total:
+            resource.plan.append(Step(call.now + phase.pending, "CREATE IN_PROGRESS"))
+        resource.plan.append(
+            Step(call.now + phase.total, "CREATE FAILED", reason=call.failure)
+            if call.failure
+            else Step(call.now + phase.total, "ACTIVE")
+        )
+    store.put(resource)
+    store.tag(arn, tags)
+    rules.created(call, resource)
+    settling.settle(call.world, call.now)
+    shown = {name: attributes[name] for name in rules.answer if attributes.get(name)}
+    return {kind.arn_member: arn, **shown}
+
+
+def describe(kind: Kind, call: Call) -> dict[str, Any]:
+    """Show a resource with the members of the Describe answer's shape."""
+    resource = existing(kind, call, call.parameters[kind.arn_member])
+    shape = answer_shape(f"Describe{kind.name}", kind.member)
+    return {kind.member: project(shape, _values(kind, call, resource))}
+
+
+def list_all(kind: Kind, call: Call) -> dict[str, Any]:
+    """List summaries: in ARN order, or the most recently updated first under a given parent."""
+    parent = kind.parent and call.parameters.get(kind.parent.member)
+    found = call.world.store.find(kind.name, account=call.account, region=call.region)
+    visible = [one for one in found if one.created + call.list_lag <= call.now]
+    if parent:
+        visible = [one for one in visible if one.parent == parent]
+        visible.sort(key=lambda one: -one.updated)
+    shape = answer_shape(f"List{kind.name}s", kind.list_member)
+    chosen, token = page(visible, call.parameters, key=lambda one: one.arn)
+    summaries = [project(shape, _values(kind, call, one)) for one in chosen]
+    return {kind.list_member: summaries, **token}
+
+
+def delete(kind: Kind, call: Call) -> dict[str, Any]:
+    """Start a deletion, unless something still needs the resource or it is changing."""
+    resource = existing(kind, call, call.parameters[kind.arn_member])
+    require_settled(resource)
+    for hold in kind.holds:
+        if _holders(hold, call, resource):
+            raise in_use(hold.text.format(arn=resource.arn))
+    if kind.has_status:
+        phase = call.world.settings.phase(f"{kind.name}Delete")
+        resource.status = "DELETE PENDING"
+        resource.updated = call.now
+        resource.plan = [Step(call.now + phase.total, settling.GONE)]
+        if phase.pending < phase.total:
+            resource.plan.insert(0, Step(call.now + phase.pending, "DELETE IN_PROGRESS"))
+        call.world.store.put(resource)
+        settling.settle(call.world, call.now)
+    else:
+        settling.vanish(call.world, resource)
+    return {}
+
+
+def require_active(resource: Resource) -> None:
+    """Refuse to build on something that is not ACTIVE (yet, or ever)."""
+    if resource.status in {None, "ACTIVE"}:
+        return
+    words = {
+        "DatasetGroup": "dataset group",
+        "DatasetImportJob": "dataset import job",
+        "SolutionVersion": "solution",
+        "EventTracker": "event tracker",
+    }.get(resource.kind, resource.kind.lower())
+    text = f"The given {words} must be in the ACTIVE state: {resource.arn}"
+    transitional = resource.status in IN_PROGRESS | GOING
+    raise in_use(text) if transitional else invalid(text)
+
+
+def require_settled(resource: Resource) -> None:
+    """Refuse to change or delete what is being created, updated or deleted."""
+    update = settling.latest_update(resource)
+    changing = resource.status in IN_PROGRESS | GOING
+    if changing or (update and update["status"] not in {"ACTIVE", "CREATE FAILED"}):
+        status = resource.status if changing else update and update["status"]
+        raise in_use(f"Resource {resource.arn} is in {status} state. Please try again later.")
+
+
+def page(
+    items: list[Item], parameters: Mapping[str, Any], key: Callable[[Item], str]
+) -> tuple[list[Item], dict[str, str]]:
+    """Cut a page that starts after the item that the caller's nextToken names."""
+    start = 0
+    if token := parameters.get("nextToken"):
+        last = _decode_token(token)
+        start = next((n + 1 for n, item in enumerate(items) if key(item) == last), len(items))
+    size = parameters.get("maxResults", _MAX_RESULTS)
+    chosen = items[start : start + size]
+    more = start + size < len(items)
+    return chosen, {"nextToken": _encode_token(key(chosen[-1]))} if more else {}
+
+
+def _encode_token(key: str) -> str:
+    return base64.b64encode(f"\x01\x80{key}".encode("latin-1")).decode()
+
+
+def _decode_token(token: str) -> str:
+    try:
+        decoded = base64.b64decode(token, validate=True).decode("latin-1")
+    except (binascii.Error, ValueError) as error:
+        raise ServiceError("InvalidNextTokenException", "The token is not valid.") from error
+    if not decoded.startswith("\x01\x80"):
+        raise ServiceError("InvalidNextTokenException", "The token is not valid.")
+    return decoded[2:]
+
+
+def _values(kind: Kind, call: Call, resource: Resource) -> Attributes:
+    values = {
+        kind.name_member: resource.name,
+        kind.arn_member: resource.arn,
+        "status": resource.status,
+        "creationDateTime": resource.created,
+        "lastUpdatedDateTime": resource.updated,
+        **resource.attributes,
+    }
+    if kind.name == "Solution":
+        versions = call.world.store.find("SolutionVersion", parent=resource.arn)
+        if versions:
+            latest = max(versions, key=lambda one: (one.created, one.attributes["_serial"]))
+            values["latestSolutionVersion"] = _values(KINDS["SolutionVersion"], call, latest)
+    return values
+
+
+def _holders(hold: Hold, call: Call, resource: Resource) -> list[Resource]:
+    store = call.world.store
+    wanted = getattr(resource, hold.via)
+    if hold.by in _COLUMNS:
+        holders = store.find(hold.kind, **{hold.by: wanted})
+    else:
+        everywhere = store.find(hold.kind, account=resource.account, region=resource.region)
+        holders = [one for one in everywhere if one.attributes.get(hold.by) == wanted]
+    return [one for one in holders if not hold.in_progress or one.status in IN_PROGRESS]
+
+
+def _check_quotas(kind: Kind, call: Call, group: str | None) -> None:
+    for quota in kind.quotas:
+        limit = call.quotas.get(kind.name, quota.limit)
+        scope: dict[str, str | None] = {"account": call.account, "region": call.region}
+        if quota.scope == "dataset_group":
+            scope["dataset_group"] = group
+        found = call.world.store.find(kind.name, **scope)
+        if quota.in_progress:
+            found = [one for one in found if one.status in IN_PROGRESS]
+        else:
+            found = [one for one in found if one.status != "CREATE FAILED"]
+        if len(found) >= limit:
+            all_active = all(one.status in {None, "ACTIVE"} for one in found)
+            raise limit_exceeded(quota.text(limit, all_active=all_active))
+
+
+def _check_tag_count(count: int) -> None:
+    if count > _MAX_TAGS:
+        raise ServiceError(
+            "TooManyTagsException", f"A resource cannot have more than {_MAX_TAGS} tags."
+        )
+
+
+def taggable(call: Call) -> Resource:
+    """Find the resource that a tag operation names."""
+    arn = call.parameters["resourceArn"]
+    resource = call.world.store.get(arn)
+    if resource is None or not call.here(resource):
+        raise no_such(f"Resource Arn {arn} does not exist.")
+    if not KINDS[resource.kind].taggable:
+        raise invalid(f"Resource Arn {arn} is of a type that cannot be tagged.")
+    return resource
+
+
+def list_tags(call: Call) -> dict[str, Any]:
+    """Show the tags of a resource; Describe never does."""
+    tags = call.world.store.tags(taggable(call).arn)
+    return {"tags": [{"tagKey": key, "tagValue": tags[key]} for key in tags]}
+
+
+def tag(call: Call) -> dict[str, Any]:
+    """Add or replace tags of a resource."""
+    resource = taggable(call)
+    new = {one["tagKey"]: one["tagValue"] for one in call.parameters["tags"]}
+    _check_tag_count(len({**call.world.store.tags(resource.arn), **new}))
+    call.world.store.tag(resource.arn, new)
+    return {}
+
+
+def untag(call: Call) -> dict[str, Any]:
+    """Remove tags of a resource; those it doesn't have are no matter."""
+    call.world.store.untag(taggable(call).arn, call.parameters["tagKeys"])
+    return {}
