@@ -48,12 +48,6 @@ def decide(situation: Situation) -> Decision:
     resource = situation.resource
     if FINALIZER not in resource.finalizers:
         return Decision({})
-    if situation.children:
-        live = [child for child in situation.children if child.deleted is None]
-        return Decision(
-            pictures.deleting(situation, f"waits for {_listed(situation.children)} to be gone"),
-            tuple(DeleteResource(child.key, child.uid) for child in live),
-        )
     if situation.dependents:
         blockers = _listed(situation.dependents)
         return Decision(
@@ -62,6 +56,12 @@ def decide(situation: Situation) -> Decision:
                 f"waits for {blockers}",
                 blocked=f"{blockers} still refer to this resource: delete them first",
             ),
+        )
+    if situation.children:
+        live = [child for child in situation.children if child.deleted is None]
+        return Decision(
+            pictures.deleting(situation, f"waits for {_listed(situation.children)} to be gone"),
+            tuple(DeleteResource(child.key, child.uid) for child in live),
         )
     if policy(resource, situation.engine) is DeletionPolicy.RETAIN:
         return Decision(

@@ -23,7 +23,6 @@ from reco.decide import deletion, failures, names, ownership, pictures
 from reco.decide.conditions import timestamp
 from reco.decide.model import (
     MOVING,
-    MUTATES_ENGINE,
     Absent,
     Action,
     AddFinalizer,
@@ -31,6 +30,7 @@ from reco.decide.model import (
     Decision,
     DeleteExternal,
     Desired,
+    EngineAction,
     Failure,
     Observed,
     Situation,
@@ -270,7 +270,7 @@ def _present(situation: Situation, observed: Observed) -> Decision:
     if observe_only:
         decision = replace(
             decision,
-            actions=tuple(a for a in decision.actions if not isinstance(a, MUTATES_ENGINE)),
+            actions=tuple(a for a in decision.actions if not isinstance(a, EngineAction)),
         )
     return replace(decision, status=status | dict(decision.status))
 

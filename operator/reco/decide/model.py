@@ -190,6 +190,10 @@ Observation = Observed | Absent | Failure
 """What the engine said when asked about an object."""
 
 
+Wish = Desired | Waiting | Unsupported
+"""What is wanted, or why nothing is."""
+
+
 # Where it happens ------------------------------------------------------------------------------
 
 
@@ -238,7 +242,7 @@ class Situation:
     identity: Identity
     engine: EngineView | None
     """None while the EngineClass is unknown."""
-    desired: Desired | Waiting | Unsupported
+    desired: Wish
     observation: Observation
     children: Sequence[Resource] = ()
     """Resources that this one owns, or that name it as their parent: versions, import jobs."""
@@ -336,7 +340,8 @@ Action = (
 )
 """One thing to do."""
 
-MUTATES_ENGINE = (CreateExternal, UpdateExternal, TagExternal, StopExternal, DeleteExternal)
+EngineAction = CreateExternal | UpdateExternal | TagExternal | StopExternal | DeleteExternal
+"""An action that changes something in an engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def show(
     available: str | None = None,
     reconciling: bool = False,
     stalled: bool = False,
-    accepted: Verdict = ACCEPTED,
+    accepted: Verdict | Keep = ACCEPTED,
     dependencies: Verdict | None = FOUND,
     extra: Mapping[C, Verdict | Keep] | None = None,
 ) -> Conditions:
