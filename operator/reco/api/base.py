@@ -185,6 +185,15 @@ TimeZone = Annotated[
         pattern=r"^(UTC|GMT|[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){1,2})$",
     ),
     Must("must be an IANA time zone name, such as 'Europe/Paris' or 'Etc/UTC'"),
+    Field(
+        json_schema_extra=rules(
+            (
+                # Fails on a zone that the API server's own time zone data doesn't have.
+                "timestamp('2020-01-01T00:00:00Z').getHours(self) >= 0",
+                "must be an IANA time zone name, such as 'Europe/Paris' or 'Etc/UTC'",
+            )
+        )
+    ),
 ]
 """An IANA time zone name, such as `Europe/Paris`."""
 ExternalName = Annotated[

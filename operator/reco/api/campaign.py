@@ -66,7 +66,23 @@ class CampaignConfig(ApiModel):
     item_exploration_config: (
         Annotated[
             dict[ShortText, Annotated[str, StringConstraints(max_length=1000)]],
-            Field(max_length=100),
+            Field(
+                max_length=100,
+                json_schema_extra=rules(
+                    (
+                        "!('explorationWeight' in self)"
+                        " || self['explorationWeight'].matches('^(0([.][0-9]+)?|1([.]0+)?)$')",
+                        "explorationWeight must be a decimal number from 0 to 1 as a string,"
+                        " such as '0.3'",
+                    ),
+                    (
+                        "!('explorationItemAgeCutOff' in self)"
+                        " || self['explorationItemAgeCutOff'].matches('^[0-9]+([.][0-9]+)?$')",
+                        "explorationItemAgeCutOff must be a number of days as a string, such as"
+                        " '30'",
+                    ),
+                ),
+            ),
         ]
         | None
     ) = None

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from reco.api.base import ApiModel, ExternalStatus, Must, Name, SharedSpec, immutable, rules
 from reco.api.dataset_group import Domain
@@ -15,6 +15,23 @@ class AvroType(StrEnum):
     RECORD = "record"
 
 
+_COLUMN_TYPES = ("string", "int", "long", "float", "double", "boolean")
+COLUMN_TYPES: list[Any] = [
+    *_COLUMN_TYPES,
+    *(["null", one] for one in _COLUMN_TYPES),
+    *([one, "null"] for one in _COLUMN_TYPES),
+]
+"""The Avro types that Personalize reads: a plain one, or one that may be missing."""
+
+
+def _known_type(value: object) -> object:
+    if value not in COLUMN_TYPES:
+        raise ValueError(
+            f"must be one of {', '.join(_COLUMN_TYPES)}, or a list of one of them and 'null'"
+        )
+    return value
+
+
 class AvroField(ApiModel):
     """One column."""
 
@@ -24,8 +41,11 @@ class AvroField(ApiModel):
         Must("must be letters, digits and '_', not starting with a digit, such as 'ITEM_ID'"),
     ]
     """The name of the column."""
-    type: Any
-    """An Avro type, such as `string`, `long` or `[float, "null"]`."""
+    type: Annotated[
+        Any, AfterValidator(_known_type), Field(json_schema_extra={"enum": COLUMN_TYPES})
+    ]
+    """`string`, `int`, `long`, `float`, `double`, `boolean`, or a list of one of them and `null`
+    for a column whose values may be missing."""
     categorical: bool | None = None
     """Whether the values are categories, several of them separated by `|`."""
     textual: bool | None = None

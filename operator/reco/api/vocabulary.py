@@ -14,10 +14,18 @@ FINALIZER = f"{GROUP}/external"
 FIELD_MANAGER = "reco"
 
 ANNOTATION_PAUSED = f"{GROUP}/paused"
+"""`"true"`: leave the external object alone and start nothing new; deletion still works."""
 ANNOTATION_RECONCILE = f"{GROUP}/reconcile-requested-at"
+"""Any new value: look again at once, also where something failed for good. Echoed in
+`status.lastHandledReconcileAt`."""
 ANNOTATION_RUN_NOW = f"{GROUP}/run-now"
+"""Any new value, on a Solution or a Dataset: train or import now, whatever the schedule says.
+Echoed in `lastRunNow`."""
 ANNOTATION_ADOPT_FROM = f"{GROUP}/adopt-from"
+"""`cluster/namespace/name` of the owner that an external object is taken over from; the message of
+`OwnedElsewhere` shows it."""
 ANNOTATION_DEFAULT_CLASS = f"{GROUP}/is-default-class"
+"""`"true"`, on an EngineClass: the class of everything that names none."""
 
 
 class ConditionType(StrEnum):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reco.api.crds import crd_files
+from reco.api.docs import PATH, api_reference
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 def _changes(root: Path) -> Iterator[tuple[Path, str | None, str | None]]:
     """Yield each file that is not as rendered, with its old and new text; None for no file."""
     wanted = {root / path: text for path, text in crd_files().items()}
+    wanted[root / PATH] = api_reference()
     for path in sorted({*wanted, *(root / "crds").glob("*.yaml")}):
         old = path.read_text(encoding="utf-8") if path.exists() else None
         new = wanted.get(path)
