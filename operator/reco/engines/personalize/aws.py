@@ -1,0 +1,240 @@
+"""The client over boto3: sessions, roles, threads, timeouts and the rate at which we call.
+
+The only module of the engine that knows boto3, threads or the network.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore import exceptions, xform_name
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+from reco.api.engine_class import AssumeRole, PersonalizeSettings
+from reco.decide.model import ErrorClass
+from reco.engines.personalize import errors
+from reco.engines.personalize.client import SourceListing, SourceObject
+from reco.engines.personalize.throttle import TokenBucket
+from reco.engines.port import EngineError
+
+OnCall = Callable[[str, float, str], None]
+"""Told of each call: operation, seconds, and `OK` or the class of the error."""
+
+THREADS = 8
+SESSION_NAME = "reco-operator"
+
+_TIMEOUTS: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 20}
+# botocore's `standard` retries take LimitExceededException, a quota, for throttling, and would
+# repeat a create call whose answer was lost. Reads get one more attempt, changes none: the
+# queue backs off.
+_READS = Config(
+    **_TIMEOUTS,
+    max_pool_connections=THREADS,
+    retries={"mode": "standard", "total_max_attempts": 2},
+)
+_CHANGES = Config(
+    **_TIMEOUTS,
+    max_pool_connections=THREADS,
+    retries={"mode": "standard", "total_max_attempts": 1},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What calls share a rate: the credentials, and the region they are used in."""
+
+    region: str
+    role: str | None
+
+
+class AwsConnections:
+    """All connections of the operator: one for each account, region and set of endpoints.
+
+    Args:
+        on_call: told of each call, for metrics.
+        session: botocore's session, whose ambient credentials (environment, IRSA, Pod Identity)
+            are used; a new one where it is left out.
+    """
+
+    def __init__(
+        self, on_call: OnCall | None = None, session: botocore.session.Session | None = None
+    ) -> None:
+        self._on_call = on_call
+        self._session = session or botocore.session.get_session()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="personalize")
+        self._clients: dict[tuple[object, ...], AwsClient] = {}
+        self._buckets: dict[_Account, TokenBucket] = {}
+
+    def client(self, settings: PersonalizeSettings) -> "AwsClient":
+        """Return the connection for the settings of an EngineClass; equal settings share one."""
+        role = settings.assume_role
+        account = _Account(settings.region, role.role_arn if role is not None else None)
+        bucket = self._buckets.get(account)
+        if bucket is None:
+            bucket = TokenBucket(settings.requests_per_second, time.monotonic, asyncio.sleep)
+            self._buckets[account] = bucket
+        else:
+            bucket.slow_down(settings.requests_per_second)
+        key = (account, role, settings.endpoint_url, settings.s3_endpoint_url)
+        if key not in self._clients:
+            session = self._session_for(settings.region, role)
+            self._clients[key] = AwsClient(session, settings, bucket, self._threads, self._on_call)
+        return self._clients[key]
+
+    def close(self) -> None:
+        """Let the threads go; calls under way end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _session_for(self, region: str, role: AssumeRole | None) -> boto3.Session:
+        if role is None:
+            return boto3.Session(botocore_session=self._session, region_name=region)
+        source = self._session.get_credentials()
+        if source is None:
+            raise ValueError(
+                f"can't assume {role.role_arn}: the operator has no credentials of its own"
+            )
+        extra = {"RoleSessionName": SESSION_NAME}
+        if role.external_id is not None:
+            extra["ExternalId"] = role.external_id
+
+        def in_region(service: str, **options: Any) -> Any:  # noqa: ANN401 - botocore's clients
+            return self._session.create_client(
+                service, **{"region_name": region, "config": _READS, **options}
+            )
+
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=in_region,
+            source_credentials=source,
+            role_arn=role.role_arn,
+            extra_args=extra,
+        )
+        assumed = botocore.session.Session()
+        assumed.register_component(
+            "credential_provider",
+            _Fixed(
+                DeferredRefreshableCredentials(
+                    refresh_using=fetcher.fetch_credentials, method="assume-role"
+                )
+            ),
+        )
+        return boto3.Session(botocore_session=assumed, region_name=region)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """A session's source of credentials that has but one."""
+
+    credentials: DeferredRefreshableCredentials
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        """Return the credentials, as botocore's resolver does."""
+        return self.credentials
+
+
+class AwsClient:
+    """A connection to one account and region; implements `PersonalizeClient`."""
+
+    def __init__(
+        self,
+        session: boto3.Session,
+        settings: PersonalizeSettings,
+        bucket: TokenBucket,
+        threads: ThreadPoolExecutor,
+        on_call: OnCall | None,
+    ) -> None:
+        endpoint = settings.endpoint_url
+        self._reads: Any = session.client("personalize", config=_READS, endpoint_url=endpoint)
+        self._changes: Any = session.client("personalize", config=_CHANGES, endpoint_url=endpoint)
+        self._s3: Any = session.client(
+            "s3", config=_s3_config(settings), endpoint_url=settings.s3_endpoint_url
+        )
+        self._bucket = bucket
+        self._threads = threads
+        self._on_call = on_call
+
+    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Call an operation in a thread, when its turn comes."""
+        await self._bucket.take()
+        client = self._changes if errors.is_mutating(operation) else self._reads
+        method = getattr(client, xform_name(operation))
+        answer: dict[str, Any] = await self._in_thread(operation, method, parameters)
+        answer.pop("ResponseMetadata", None)
+        return answer
+
+    async def list_source(self, location: str) -> SourceListing:
+        """List a location in object storage."""
+        return SourceListing(
+            tuple(await self._in_thread("ListObjectsV2", self._list, {"location": location}))
+        )
+
+    def _list(self, location: str) -> list[SourceObject]:
+        parts = urlsplit(location)
+        path = parts.path.removeprefix("/")
+        folder = path if path.endswith("/") or not path else f"{path}/"
+        found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=path)
+        return [
+            SourceObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+            for page in found
+            for entry in page.get("Contents", ())
+            if entry["Key"] == path or entry["Key"].startswith(folder)
+        ]
+
+    async def _in_thread(
+        self, operation: str, method: Callable[..., Any], parameters: Mapping[str, Any]
+    ) -> Any:  # noqa: ANN401 - JSON
+        started = time.monotonic()
+        outcome = "OK"
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, lambda: method(**parameters))
+        except (exceptions.BotoCoreError, exceptions.ClientError) as error:
+            classed = classify(operation, error)
+            outcome = classed.error_class.value
+            raise classed from error
+        finally:
+            if self._on_call is not None:
+                self._on_call(operation, time.monotonic() - started, outcome)
+
+
+def _s3_config(settings: PersonalizeSettings) -> Config:
+    """Address buckets by path at other endpoints, which seldom have a host name for each."""
+    if settings.s3_endpoint_url is None:
+        return _READS
+    return _READS.merge(Config(s3={"addressing_style": "path"}))
+
+
+_REFUSED_HERE: dict[type[Exception], ErrorClass] = {
+    exceptions.ParamValidationError: ErrorClass.INVALID,
+    exceptions.NoCredentialsError: ErrorClass.ACCESS_DENIED,
+    exceptions.PartialCredentialsError: ErrorClass.ACCESS_DENIED,
+    exceptions.CredentialRetrievalError: ErrorClass.ACCESS_DENIED,
+    exceptions.MetadataRetrievalError: ErrorClass.ACCESS_DENIED,
+    exceptions.UnauthorizedSSOTokenError: ErrorClass.ACCESS_DENIED,
+    exceptions.NoRegionError: ErrorClass.INVALID,
+    exceptions.InvalidRegionError: ErrorClass.INVALID,
+}
+"""Errors of calls that were never sent."""
+
+_NOT_SENT = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
+
+
+def classify(operation: str, error: Exception) -> EngineError:
+    """Class an exception of botocore."""
+    if isinstance(error, exceptions.ClientError):
+        body = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        failed = error.operation_name if error.operation_name == "AssumeRole" else operation
+        return errors.service_error(
+            failed, str(body.get("Code", "")), str(body.get("Message", "")), status
+        )
+    for kind, error_class in _REFUSED_HERE.items():
+        if isinstance(error, kind):
+            return errors.refused_here(operation, str(error), error_class)
+    return errors.no_answer(operation, str(error), sent=not isinstance(error, _NOT_SENT))

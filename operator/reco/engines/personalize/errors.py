@@ -1,0 +1,139 @@
+"""What error codes mean for us: one table, and the words that tell two quotas apart."""
+
+import re
+
+from reco.decide.model import ErrorClass, Failure
+from reco.engines.port import EngineError
+
+_CLASSES: dict[str, ErrorClass] = {
+    "AccessDenied": ErrorClass.ACCESS_DENIED,
+    "AccessDeniedException": ErrorClass.ACCESS_DENIED,
+    "AuthFailure": ErrorClass.ACCESS_DENIED,
+    "ExpiredToken": ErrorClass.ACCESS_DENIED,
+    "ExpiredTokenException": ErrorClass.ACCESS_DENIED,
+    "IncompleteSignature": ErrorClass.ACCESS_DENIED,
+    "IncompleteSignatureException": ErrorClass.ACCESS_DENIED,
+    "InvalidAccessKeyId": ErrorClass.ACCESS_DENIED,
+    "InvalidClientTokenId": ErrorClass.ACCESS_DENIED,
+    "InvalidSignatureException": ErrorClass.ACCESS_DENIED,
+    "MissingAuthenticationTokenException": ErrorClass.ACCESS_DENIED,
+    "NotAuthorized": ErrorClass.ACCESS_DENIED,
+    "OptInRequired": ErrorClass.ACCESS_DENIED,
+    "SignatureDoesNotMatch": ErrorClass.ACCESS_DENIED,
+    "UnrecognizedClientException": ErrorClass.ACCESS_DENIED,
+    "403": ErrorClass.ACCESS_DENIED,
+    "InvalidInputException": ErrorClass.INVALID,
+    "SerializationException": ErrorClass.INVALID,
+    "TooManyTagKeysException": ErrorClass.INVALID,
+    "TooManyTagsException": ErrorClass.INVALID,
+    "UnknownOperationException": ErrorClass.INVALID,
+    "ValidationException": ErrorClass.INVALID,
+    "ResourceAlreadyExistsException": ErrorClass.EXISTS,
+    "ResourceInUseException": ErrorClass.CONFLICT,
+    "NoSuchBucket": ErrorClass.NOT_FOUND,
+    "NoSuchKey": ErrorClass.NOT_FOUND,
+    "ResourceNotFoundException": ErrorClass.NOT_FOUND,
+    "404": ErrorClass.NOT_FOUND,
+    "BandwidthLimitExceeded": ErrorClass.THROTTLED,
+    "RequestLimitExceeded": ErrorClass.THROTTLED,
+    "RequestThrottled": ErrorClass.THROTTLED,
+    "RequestThrottledException": ErrorClass.THROTTLED,
+    "SlowDown": ErrorClass.THROTTLED,
+    "Throttling": ErrorClass.THROTTLED,
+    "ThrottlingException": ErrorClass.THROTTLED,
+    "TooManyRequestsException": ErrorClass.THROTTLED,
+    "429": ErrorClass.THROTTLED,
+    "InternalFailure": ErrorClass.TRANSIENT,
+    "InternalError": ErrorClass.TRANSIENT,
+    "InternalServerError": ErrorClass.TRANSIENT,
+    "InternalServerException": ErrorClass.TRANSIENT,
+    "InvalidNextTokenException": ErrorClass.TRANSIENT,
+    "RequestTimeout": ErrorClass.TRANSIENT,
+    "ServiceUnavailable": ErrorClass.TRANSIENT,
+}
+"""By error code. `InvalidNextTokenException` can only mean a list that changed under its pages."""
+
+_LIMITS = {"LimitExceededException", "ServiceQuotaExceededException"}
+_SERVER_ERROR = 500
+_LONGEST_MESSAGE = 2048
+_READS = ("Describe", "List", "Get")
+
+_SECRETS = re.compile(
+    r"(?P<key>\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b)"
+    r"|(?P<field>(?:Credential|Signature|X-Amz-Security-Token|X-Amz-Signature|sessionToken"
+    r"|SecretAccessKey)\s*[=:]\s*)[^\s,;&'\"]+",
+    re.IGNORECASE,
+)
+
+
+def is_mutating(operation: str) -> bool:
+    """Whether an operation changes anything, so that it must not be repeated blindly."""
+    return not operation.startswith(_READS)
+
+
+def service_error(operation: str, code: str, message: str, status: int = 400) -> EngineError:
+    """Class an error that the service answered with.
+
+    Args:
+        operation: the API operation, such as `CreateCampaign`.
+        code: the service's error code.
+        message: the service's words.
+        status: the HTTP status of the answer.
+    """
+    return EngineError(
+        Failure(
+            error_class=_class_of(code, message, status),
+            message=redact(f"{code}: {message}" if message else code),
+            operation=operation,
+            # A server error may come from a front end while the work goes on behind it.
+            outcome_unknown=is_mutating(operation) and status >= _SERVER_ERROR,
+        )
+    )
+
+
+def no_answer(operation: str, message: str, *, sent: bool = True) -> EngineError:
+    """Class a call that got no answer; `sent` says whether it may have reached the service."""
+    return EngineError(
+        Failure(
+            error_class=ErrorClass.TRANSIENT,
+            message=redact(message),
+            operation=operation,
+            outcome_unknown=sent and is_mutating(operation),
+        )
+    )
+
+
+def refused_here(operation: str, message: str, error_class: ErrorClass) -> EngineError:
+    """Class a call that was given up before it was sent."""
+    return EngineError(Failure(error_class, redact(message), operation))
+
+
+def redact(message: str) -> str:
+    """Take out what looks like a credential, and cut what is too long for a status."""
+    found = _SECRETS.sub(lambda match: f"{match['field'] or ''}[redacted]", message)
+    return found if len(found) <= _LONGEST_MESSAGE else found[: _LONGEST_MESSAGE - 3] + "..."
+
+
+def _class_of(code: str, message: str, status: int) -> ErrorClass:
+    if code in _LIMITS:
+        return _limit(message)
+    known = _CLASSES.get(code)
+    if known is not None:
+        return known
+    return ErrorClass.TRANSIENT if status >= _SERVER_ERROR else ErrorClass.UNKNOWN
+
+
+def _limit(message: str) -> ErrorClass:
+    """Tell a quota that empties by itself from one that a person has to raise or free.
+
+    The service words both with one template: `More than N resources {with PENDING or IN_PROGRESS
+    status | in ACTIVE state | with ACTIVE or PENDING or IN_PROGRESS status}.`
+    """
+    words = message.lower()
+    if "delete some" in words or "in active state" in words:
+        return ErrorClass.QUOTA_EXHAUSTED
+    if "active or pending" in words:
+        return ErrorClass.QUOTA_EXHAUSTED
+    if "in_progress" in words or "try again later" in words or "rate" in words:
+        return ErrorClass.QUOTA_WAIT
+    return ErrorClass.QUOTA_EXHAUSTED

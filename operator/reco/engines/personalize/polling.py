@@ -1,0 +1,355 @@
+"""One list for everything in flight: API calls grow with pages, not with objects.
+
+A `Poller` lists all objects of one kind in the account and region. Whoever needs a list that is
+fresh enough shares one call with all others who do; in the background the list is repeated, fast
+while something of ours moves and slowly when nothing does, and what changed is reported.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from reco.api.resource import Key
+from reco.engines.personalize.client import PersonalizeClient, pages
+from reco.engines.personalize.kinds import TRANSITIONAL, Row, created, updated
+from reco.engines.port import EngineError
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+Time = Callable[[], float]
+Sleep = Callable[[float], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """How often to look, in seconds."""
+
+    fast: float = 10.0
+    """Between two lists of a kind of which something of ours moves."""
+    slow: float = 300.0
+    """Between two lists of a kind of which nothing moves."""
+    sweep: float = 21_600.0
+    """Between two looks at the details and tags of an object that no list shows as changed."""
+    update: float = 60.0
+    """Between two looks at an object whose update is in flight, which lists may not show."""
+    settle: float = 180.0
+    """How long a list may lag behind a call whose outcome is unknown."""
+    source: float = 60.0
+    """How long a listing of bulk data is good for."""
+    jitter: float = 0.1
+    """By how much of itself a period may be longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Time and chance, injected: a simulation brings its own."""
+
+    clock: Clock
+    """The time of day, aware."""
+    time: Time
+    """A monotonic time in seconds."""
+    sleep: Sleep
+    random: random.Random
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One entry of a list."""
+
+    id: str
+    name: str | None
+    """None for solution versions, whose lists show no names."""
+    status: str
+    created: datetime
+    updated: datetime
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def signature(self) -> tuple[str, datetime]:
+        """What changes when the object changes."""
+        return self.status, self.updated
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All objects of a kind, as listed."""
+
+    started: float
+    """When the first page was asked for, in monotonic time."""
+    at: datetime
+    """The same by the clock."""
+    entries: Mapping[str, Summary]
+    by_name: Mapping[str, Summary]
+    by_parent: Mapping[str, Sequence[Summary]]
+    """By the id less its last part, newest first: the versions of a solution."""
+
+
+@dataclass(slots=True)
+class Description:
+    """What was last described of an object."""
+
+    answer: Mapping[str, Any]
+    at: float
+    """When it was asked for, in monotonic time."""
+    listed: tuple[str, datetime] | None
+    """The signature of the list's entry at that time."""
+
+    @property
+    def signature(self) -> tuple[str, datetime]:
+        """The signature that a list of the same time would show."""
+        return self.answer.get("status", ""), updated(self.answer)
+
+
+@dataclass(slots=True)
+class Interest:
+    """One resource that wants to know of changes."""
+
+    id: str | None
+    name: str
+    moving: bool = False
+    """Whether it will change by itself."""
+    updating: bool = False
+    """Whether an update is in flight."""
+    children: tuple[tuple[str, str], ...] | None = None
+    """Ids and states of what lies below `id`, for a resource that watches those instead."""
+    reported: object = None
+    """What was last reported, so that it is reported once."""
+
+
+class Poller:
+    """Lists one kind, for all who need it."""
+
+    def __init__(
+        self, row: Row, client: PersonalizeClient, timers: Timers, settings: PollSettings
+    ) -> None:
+        self.row = row
+        self.descriptions: dict[str, Description] = {}
+        self._client = client
+        self._timers = timers
+        self._settings = settings
+        self._interests: dict[Key, Interest] = {}
+        self._moving: set[Key] = set()
+        self._last: Snapshot | None = None
+        self._failure: tuple[float, EngineError] | None = None
+        self._listing: asyncio.Task[Snapshot] | None = None
+        self._notify: Callable[[Key], None] | None = None
+        self._hurry_until = float("-inf")
+        self._wake = asyncio.Event()
+
+    @property
+    def period(self) -> float:
+        """Seconds between two lists as things are."""
+        hurried = self._timers.time() < self._hurry_until
+        return self._settings.fast if self._moving or hurried else self._settings.slow
+
+    @property
+    def last(self) -> Snapshot | None:
+        """The newest list."""
+        return self._last
+
+    @property
+    def good_until(self) -> float:
+        """The start of the oldest list that need not be repeated, in monotonic time."""
+        return self._timers.time() - self.period * (1 + self._settings.jitter)
+
+    def watch(self, key: Key, interest: Interest) -> None:
+        """Report changes of an object from now on."""
+        known = self._interests.get(key)
+        self._interests[key] = interest
+        if interest.moving:
+            self._moving.add(key)
+        else:
+            self._moving.discard(key)
+        if known is None or (interest.moving and not known.moving):
+            self._wake.set()
+
+    def forget(self, key: Key) -> None:
+        """Report no more changes to a resource."""
+        interest = self._interests.pop(key, None)
+        self._moving.discard(key)
+        if interest is not None and interest.id is not None and interest.children is None:
+            self.descriptions.pop(interest.id, None)
+
+    def hurry(self) -> None:
+        """Look soon and often for a while: a call was made."""
+        self._hurry_until = self._timers.time() + self._settings.update
+        self._wake.set()
+
+    async def snapshot(self, not_before: float) -> Snapshot:
+        """Return a list that was started no earlier than `not_before`, in monotonic time.
+
+        All who wait at the same time share one listing.
+
+        Raises:
+            EngineError: if the newest listing failed.
+        """
+        while True:
+            if self._last is not None and self._last.started >= not_before:
+                return self._last
+            if self._failure is not None and self._failure[0] >= not_before:
+                raise self._failure[1]
+            if self._listing is None:
+                self._listing = asyncio.create_task(self._list())
+                self._listing.add_done_callback(self._listed)
+            listing = self._listing
+            # Not awaited itself: who gives up waiting must not cancel it for the others.
+            await asyncio.wait({listing})
+            error = listing.exception()
+            if error is not None and not isinstance(error, EngineError):
+                raise error
+
+    async def _list(self) -> Snapshot:
+        started, at = self._timers.time(), self._timers.clock()
+        entries: dict[str, Summary] = {}
+        try:
+            async for page in pages(self._client, f"List{self.row.kind}s"):
+                for raw in page.get(self.row.list_member, ()):
+                    entry = _summary(self.row, raw)
+                    entries[entry.id] = entry
+        except EngineError as error:
+            self._failure = (started, error)
+            raise
+        children: dict[str, list[Summary]] = {}
+        for entry in sorted(entries.values(), key=lambda entry: (entry.created, entry.id)):
+            children.setdefault(entry.id.rpartition("/")[0], []).insert(0, entry)
+        return Snapshot(
+            started,
+            at,
+            entries,
+            {entry.name: entry for entry in entries.values() if entry.name is not None},
+            children,
+        )
+
+    def _listed(self, listing: asyncio.Task[Snapshot]) -> None:
+        self._listing = None
+        if listing.cancelled():
+            return
+        error = listing.exception()
+        if error is None:
+            recovered, self._failure = self._failure is not None, None
+            self._last = listing.result()
+            self._report(self._last, everything=recovered)
+        elif isinstance(error, EngineError):
+            _log.debug("can't list %s: %s", self.row.kind, error)
+            self._report_failure(error)
+
+    async def run(self, notify: Callable[[Key], None]) -> None:
+        """List again and again until cancelled, and name each resource whose object changed."""
+        self._notify = notify
+        try:
+            while True:
+                await self._pause()
+                try:
+                    await self.snapshot(self._timers.time())
+                except EngineError:
+                    continue  # reported to the resources when the listing ended
+        finally:
+            self._notify = None
+
+    async def _pause(self) -> None:
+        """Wait until the next list is due; what is asked for meanwhile may make it due earlier."""
+        stretch = 1 + self._settings.jitter * self._timers.random.random()
+        while True:
+            self._wake.clear()
+            due = self._newest_try() + self.period * stretch
+            left = due - self._timers.time()
+            if self._interests and left <= 0:
+                return
+            waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
+            if self._interests:
+                waits.append(asyncio.ensure_future(self._timers.sleep(left)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    def _newest_try(self) -> float:
+        listed = self._last.started if self._last is not None else float("-inf")
+        failed = self._failure[0] if self._failure is not None else float("-inf")
+        return max(listed, failed)
+
+    def current(self, id_: str, snapshot: Snapshot) -> bool:
+        """Whether the last description of an object still holds, by a list."""
+        described = self.descriptions.get(id_)
+        if described is None:
+            return False
+        entry = snapshot.entries.get(id_)
+        if entry is None:
+            # Gone, or the list lags behind: only a description tells.
+            return described.at >= snapshot.started
+        if entry.updated < described.signature[1]:
+            return True  # the list lags behind
+        return entry.signature in (described.signature, described.listed)
+
+    def carry_over(self, id_: str, snapshot: Snapshot) -> bool:
+        """Take a new status from a list where nothing else can have changed with it."""
+        described, entry = self.descriptions.get(id_), snapshot.entries.get(id_)
+        if described is None or entry is None:
+            return False
+        if not {described.answer.get("status"), entry.status} <= TRANSITIONAL:
+            return False
+        described.answer = {
+            **described.answer,
+            "status": entry.status,
+            "lastUpdatedDateTime": entry.updated,
+        }
+        described.listed = entry.signature
+        return True
+
+    def _report(self, snapshot: Snapshot, *, everything: bool) -> None:
+        if self._notify is None:
+            return
+        for key, interest in list(self._interests.items()):
+            change = self._change(interest, snapshot)
+            if everything or (change is not None and change != interest.reported):
+                interest.reported = change
+                self._notify(key)
+
+    def _change(self, interest: Interest, snapshot: Snapshot) -> object:
+        """Return what is new for a resource, or None."""
+        if interest.children is not None:
+            now = states_below(snapshot, interest.id)
+            return now if now != interest.children else None
+        if interest.id is None:
+            found = snapshot.by_name.get(interest.name)
+            return found.signature if found is not None else None
+        if not self.current(interest.id, snapshot):
+            entry = snapshot.entries.get(interest.id)
+            return entry.signature if entry is not None else "missing"
+        if interest.updating:
+            described = self.descriptions[interest.id]
+            if snapshot.started - described.at >= self._settings.update:
+                return described.at
+        return None
+
+    def _report_failure(self, error: EngineError) -> None:
+        if self._notify is None:
+            return
+        for key, interest in list(self._interests.items()):
+            if interest.reported != error.error_class:
+                interest.reported = error.error_class
+                self._notify(key)
+
+
+def states_below(snapshot: Snapshot, parent: str | None) -> tuple[tuple[str, str], ...]:
+    """Return ids and states of what lies below an id, newest first."""
+    if parent is None:
+        return ()
+    return tuple((entry.id, entry.status) for entry in snapshot.by_parent.get(parent, ()))
+
+
+def _summary(row: Row, raw: Mapping[str, Any]) -> Summary:
+    return Summary(
+        id=raw[row.arn_member],
+        name=raw.get(row.name_member),
+        status=raw.get("status", ""),
+        created=created(raw),
+        updated=updated(raw),
+        raw=raw,
+    )
