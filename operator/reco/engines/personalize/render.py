@@ -5,13 +5,13 @@ be changed later are sent once and not compared: an edit of the class moves noth
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reco.api.engine_class import PersonalizeSettings
 from reco.api.resource import Resource
 from reco.api.solution import TrainingOwner
-from reco.decide.model import NOTHING, Unsupported, Waiting
+from reco.decide.model import Unsupported, Waiting
 from reco.decide.references import References
 
 LATEST = "$LATEST"
@@ -66,7 +66,7 @@ class Rendered:
 
     fields: Mapping[str, Any]
     mutable: frozenset[str] = frozenset()
-    once: Mapping[str, Any] = NOTHING
+    once: Mapping[str, Any] = field(default_factory=dict)
 
 
 Rendering = Rendered | Waiting | Unsupported
