@@ -74,6 +74,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - ar
         metavar="SECONDS",
         help="virtual seconds for which new resources stay out of lists",
     )
+    parser.add_argument(
+        "--page-size", type=int, default=100, metavar="N", help="bound of list pages (default 100)"
+    )
     parser.add_argument("--seed", type=int, help="makes ids and trainings repeatable")
     return parser
 
@@ -87,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
             account=args.account,
             refuse_repeated_version_names=args.solution_version_duplicate_names == "refuse",
             list_lag=args.list_lag,
+            page_size=args.page_size,
             durations=dict(args.duration),
             quotas=dict(args.quota),
         )

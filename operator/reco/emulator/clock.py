@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+_LATEST = 1e11
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -46,7 +48,10 @@ class VirtualClock:
 
     def advance(self, seconds: float) -> float:
         """Move time forward and give the new time; it never moves back."""
-        if seconds < 0:
-            raise ValueError(f"the clock only moves forward; {seconds} seconds were asked for")
+        if not 0 <= seconds <= _LATEST - self.now():
+            raise ValueError(
+                f"the clock only moves forward, and not beyond the year 5138; {seconds} seconds "
+                "were asked for"
+            )
         self._anchor = replace(self._anchor, virtual=self._anchor.virtual + seconds)
         return self.now()

@@ -165,6 +165,7 @@ class Emulator:
             outcome = replace(outcome, error=error)
         except Exception:
             store.rollback()
+            self._log(call, replace(outcome, error=ServiceError("InternalFailure", "", 500)))
             raise
         self._log(call, outcome)
         return outcome

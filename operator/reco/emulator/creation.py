@@ -2,6 +2,7 @@
 
 import gzip
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from reco.emulator import schemas, training
@@ -147,6 +148,7 @@ def _solution(kind: Kind, call: Call, references: References) -> Attributes:
             f"Recipe {arn} is not implemented by this emulator; it trains "
             f"{', '.join(one.name for one in RECIPES.values() if one.trainable)}."
         )
+    check_incremental_update(parameters)
     config = dict(parameters.get("solutionConfig", {}))
     check_rate(config)
     try:
@@ -170,7 +172,7 @@ def _solution(kind: Kind, call: Call, references: References) -> Attributes:
     return attributes
 
 
-def check_rate(config: dict[str, Any]) -> None:
+def check_rate(config: Mapping[str, Any]) -> None:
     """Refuse an automatic training rate outside 1 to 30 days."""
     expression = config.get("autoTrainingConfig", {}).get("schedulingExpression")
     if expression is None:
@@ -181,6 +183,12 @@ def check_rate(config: dict[str, Any]) -> None:
             f"The schedulingExpression must be a rate of 1 to {_MAX_RATE_DAYS} days, "
             f"not {expression}."
         )
+
+
+def check_incremental_update(parameters: Mapping[str, Any]) -> None:
+    """Refuse what only a recipe can that this emulator does not have."""
+    if parameters.get("performIncrementalUpdate"):
+        raise invalid("performIncrementalUpdate is for recipe aws-semantic-similarity only.")
 
 
 # SolutionVersion
@@ -253,6 +261,25 @@ def resolve_version(call: Call, config: dict[str, Any]) -> Resource:
     return newest
 
 
+_EXPLORATION_BOUNDS = {"explorationWeight": (0.0, 1.0), "explorationItemAgeCutOff": (0.0, 1e5)}
+
+
+def check_campaign_config(config: Mapping[str, Any]) -> None:
+    """Refuse exploration settings that are unknown, no numbers or out of bounds."""
+    for name, text in config.get("itemExplorationConfig", {}).items():
+        low, high = _EXPLORATION_BOUNDS.get(name, (1.0, 0.0))
+        try:
+            fits = low <= float(text) <= high
+        except ValueError:
+            fits = False
+        if not fits:
+            allowed = ", ".join(
+                f"{known} from {bounds[0]:g} to {bounds[1]:g}"
+                for known, bounds in _EXPLORATION_BOUNDS.items()
+            )
+            raise invalid(f"itemExplorationConfig may have {allowed}; it has {name}={text!r}.")
+
+
 def _campaign_references(_kind: Kind, call: Call) -> dict[str, Resource]:
     version = resolve_version(call, call.parameters.get("campaignConfig", {}))
     solution = existing(KINDS["Solution"], call, version.attributes["solutionArn"])
@@ -260,6 +287,7 @@ def _campaign_references(_kind: Kind, call: Call) -> dict[str, Resource]:
 
 
 def _campaign(kind: Kind, call: Call, references: References) -> Attributes:
+    check_campaign_config(call.parameters.get("campaignConfig", {}))
     return {
         "minProvisionedTPS": 1,
         "campaignConfig": {},

@@ -21,6 +21,7 @@ _DEFAULT_RESULTS = 25
 _MAX_RESULTS = 500
 _MAX_RANKED = 500
 _SCORE_DECIMALS = 7
+_LATEST_TIME = 1e11  # in the year 5138: what is larger are not seconds
 
 
 def _get_recommendations(call: Call) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _put_events(call: Call) -> dict[str, Any]:
     parameters = call.parameters
     tracker = _tracker(call, parameters["trackingId"])
     session, user = parameters["sessionId"], parameters.get("userId")
-    events = [_event(one, call.now) for one in parameters["eventList"]]
+    events = [_event(one) for one in parameters["eventList"]]
     if session == "null":
         return {}
     group = tracker.attributes["datasetGroupArn"]
@@ -151,16 +152,18 @@ def _tracker(call: Call, tracking_id: str) -> Resource:
     raise invalid(f"There is no event tracker with trackingId {tracking_id}.")
 
 
-def _event(event: Mapping[str, Any], now: float) -> dict[str, Any]:
+def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     properties = _properties(event.get("properties"))
     if "timestamp" in properties:
         raise invalid("The property timestamp is set by the service and cannot be sent.")
     sent = event["sentAt"]
-    # Old producers send milliseconds; no event comes from so far in the future in seconds.
     seconds = sent.timestamp() if isinstance(sent, datetime) else float(sent)
+    if not 0 <= seconds < _LATEST_TIME * 1000:
+        raise invalid(f"sentAt must be a time in seconds since 1970, not {sent}.")
     kept = {
         "eventType": event["eventType"],
-        "sentAt": seconds / 1000 if seconds > 100 * now else seconds,
+        # Some clients send milliseconds.
+        "sentAt": seconds / 1000 if seconds >= _LATEST_TIME else seconds,
         "itemId": event.get("itemId") or properties.get("itemId"),
         "eventValue": event.get("eventValue", properties.get("eventValue")),
         "properties": properties,

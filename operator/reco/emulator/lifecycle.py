@@ -1,12 +1,12 @@
 """Create, describe, list and delete: one mechanism for all kinds, driven by their rows."""
 
 import base64
-import binascii
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from reco.emulator import settling
+from reco.emulator import settling, training
 from reco.emulator.errors import ServiceError, already_exists, in_use, invalid, limit_exceeded
 from reco.emulator.errors import not_found as no_such
 from reco.emulator.kinds import GOING, IN_PROGRESS, KINDS, Hold, Kind
@@ -23,7 +23,6 @@ Item = TypeVar("Item")
 
 _COLUMNS = {"arn", "parent", "dataset_group"}
 _MAX_TAGS = 50
-_MAX_RESULTS = 100
 
 
 def find_references(kind: Kind, call: Call) -> dict[str, Resource]:
@@ -122,8 +121,13 @@ def create(kind: Kind, rules: Rules, call: Call) -> dict[str, Any]:
 def describe(kind: Kind, call: Call) -> dict[str, Any]:
     """Show a resource with the members of the Describe answer's shape."""
     resource = existing(kind, call, call.parameters[kind.arn_member])
+    values = _values(kind, resource)
+    if kind.name == "Solution":
+        latest = training.newest(call.world, resource.arn)
+        if latest is not None:
+            values["latestSolutionVersion"] = _values(KINDS["SolutionVersion"], latest)
     shape = answer_shape(f"Describe{kind.name}", kind.member)
-    return {kind.member: project(shape, _values(kind, call, resource))}
+    return {kind.member: project(shape, values)}
 
 
 def list_all(kind: Kind, call: Call) -> dict[str, Any]:
@@ -131,13 +135,14 @@ def list_all(kind: Kind, call: Call) -> dict[str, Any]:
     parent = kind.parent and call.parameters.get(kind.parent.member)
     found = call.world.store.find(kind.name, account=call.account, region=call.region)
     visible = [one for one in found if one.created + call.list_lag <= call.now]
-    if parent:
-        visible = [one for one in visible if one.parent == parent]
-        visible.sort(key=lambda one: -one.updated)
+    chosen, token = page(
+        [one for one in visible if parent in {None, one.parent}],
+        call.parameters,
+        size=call.world.settings.page_size,
+        key=lambda one: [-one.updated, one.arn] if parent else [one.arn],
+    )
     shape = answer_shape(f"List{kind.name}s", kind.list_member)
-    chosen, token = page(visible, call.parameters, key=lambda one: one.arn)
-    summaries = [project(shape, _values(kind, call, one)) for one in chosen]
-    return {kind.list_member: summaries, **token}
+    return {kind.list_member: [project(shape, _values(kind, one)) for one in chosen], **token}
 
 
 def delete(kind: Kind, call: Call) -> dict[str, Any]:
@@ -180,41 +185,61 @@ def require_settled(resource: Resource) -> None:
     """Refuse to change or delete what is being created, updated or deleted."""
     update = settling.latest_update(resource)
     changing = resource.status in IN_PROGRESS | GOING
-    if changing or (update and update["status"] not in {"ACTIVE", "CREATE FAILED"}):
+    if changing or (update and update["status"] not in settling.ENDED):
         status = resource.status if changing else update and update["status"]
         raise in_use(f"Resource {resource.arn} is in {status} state. Please try again later.")
 
 
 def page(
-    items: list[Item], parameters: Mapping[str, Any], key: Callable[[Item], str]
+    items: Iterable[Item],
+    parameters: Mapping[str, Any],
+    *,
+    size: int,
+    key: Callable[[Item], list[Any]],
 ) -> tuple[list[Item], dict[str, str]]:
-    """Cut a page that starts after the item that the caller's nextToken names."""
-    start = 0
+    """Sort by ``key`` and cut a page of at most ``size`` items.
+
+    The token holds the key of the last item shown, so that a page never depends on whether that
+    item still exists.
+    """
+    ordered = sorted(items, key=key)
     if token := parameters.get("nextToken"):
         last = _decode_token(token)
-        start = next((n + 1 for n, item in enumerate(items) if key(item) == last), len(items))
-    size = parameters.get("maxResults", _MAX_RESULTS)
-    chosen = items[start : start + size]
-    more = start + size < len(items)
+        try:
+            ordered = [item for item in ordered if key(item) > last]
+        except TypeError as error:
+            raise _bad_token() from error
+    size = min(size, parameters.get("maxResults", size))
+    chosen = ordered[:size]
+    more = len(ordered) > size
     return chosen, {"nextToken": _encode_token(key(chosen[-1]))} if more else {}
 
 
-def _encode_token(key: str) -> str:
-    return base64.b64encode(f"\x01\x80{key}".encode("latin-1")).decode()
+# Recorded tokens begin with these bytes (AYAD in base64).
+_TOKEN_PREFIX = b"\x01\x80\x03"
 
 
-def _decode_token(token: str) -> str:
+def _encode_token(key: list[Any]) -> str:
+    return base64.b64encode(_TOKEN_PREFIX + json.dumps(key).encode()).decode()
+
+
+def _decode_token(token: str) -> list[Any]:
     try:
-        decoded = base64.b64decode(token, validate=True).decode("latin-1")
-    except (binascii.Error, ValueError) as error:
-        raise ServiceError("InvalidNextTokenException", "The token is not valid.") from error
-    if not decoded.startswith("\x01\x80"):
-        raise ServiceError("InvalidNextTokenException", "The token is not valid.")
-    return decoded[2:]
+        decoded = base64.b64decode(token, validate=True)
+        key = json.loads(decoded.removeprefix(_TOKEN_PREFIX))
+    except (ValueError, RecursionError) as error:
+        raise _bad_token() from error
+    if not isinstance(key, list):
+        raise _bad_token()
+    return key
 
 
-def _values(kind: Kind, call: Call, resource: Resource) -> Attributes:
-    values = {
+def _bad_token() -> ServiceError:
+    return ServiceError("InvalidNextTokenException", "The token is not valid.")
+
+
+def _values(kind: Kind, resource: Resource) -> Attributes:
+    return {
         kind.name_member: resource.name,
         kind.arn_member: resource.arn,
         "status": resource.status,
@@ -222,12 +247,6 @@ def _values(kind: Kind, call: Call, resource: Resource) -> Attributes:
         "lastUpdatedDateTime": resource.updated,
         **resource.attributes,
     }
-    if kind.name == "Solution":
-        versions = call.world.store.find("SolutionVersion", parent=resource.arn)
-        if versions:
-            latest = max(versions, key=lambda one: (one.created, one.attributes["_serial"]))
-            values["latestSolutionVersion"] = _values(KINDS["SolutionVersion"], call, latest)
-    return values
 
 
 def _holders(hold: Hold, call: Call, resource: Resource) -> list[Resource]:

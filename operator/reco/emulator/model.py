@@ -4,6 +4,7 @@ The emulator keeps no list of members: what botocore's model of a service knows 
 it does not know is refused, and an answer shows those members of a resource that its shape has.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -115,6 +116,8 @@ def validate(operation: OperationModel, parameters: Mapping[str, Any]) -> None:
 def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - JSON
     expected = _PYTHON_TYPES.get(shape.type_name, (object,))
     wrong_type = not isinstance(value, expected)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ServiceError("SerializationException", f"Value at '{path}' must be a finite number")
     if wrong_type or (isinstance(value, bool) and shape.type_name != "boolean"):
         raise ServiceError(
             "SerializationException",

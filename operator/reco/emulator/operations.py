@@ -6,7 +6,13 @@ from typing import Any
 
 from reco.emulator import lifecycle, schemas, settling, training
 from reco.emulator.catalogue import PAGE_BEFORE_FILTER, RECIPES
-from reco.emulator.creation import RULES, check_rate, resolve_version
+from reco.emulator.creation import (
+    RULES,
+    check_campaign_config,
+    check_incremental_update,
+    check_rate,
+    resolve_version,
+)
 from reco.emulator.errors import in_use, invalid
 from reco.emulator.errors import not_found as no_such
 from reco.emulator.kinds import KINDS
@@ -20,7 +26,7 @@ Operation = Callable[[Call], dict[str, Any]]
 def _updatable(call: Call, kind: str) -> Resource:
     resource = lifecycle.existing(KINDS[kind], call, call.parameters[KINDS[kind].arn_member])
     update = settling.latest_update(resource)
-    if update and update["status"] not in {"ACTIVE", "CREATE FAILED", "UPDATE FAILED"}:
+    if update and update["status"] not in settling.ENDED:
         raise in_use(f"{kind} is already being updated")
     if resource.status not in {"ACTIVE", "CREATE FAILED"}:
         raise in_use(f"Resource {resource.arn} is in {resource.status} state.")
@@ -37,6 +43,7 @@ def _update_campaign(call: Call) -> dict[str, Any]:
     """Serve another version, or otherwise; the old one serves until the update has succeeded."""
     campaign = _updatable(call, "Campaign")
     changes = {name: value for name, value in call.parameters.items() if name != "campaignArn"}
+    check_campaign_config(changes.get("campaignConfig", {}))
     if "solutionVersionArn" in changes:
         config = changes.get("campaignConfig", campaign.attributes["campaignConfig"])
         version = resolve_version(call, config)
@@ -55,6 +62,7 @@ def _update_solution(call: Call) -> dict[str, Any]:
     solution = _updatable(call, "Solution")
     changes = {name: value for name, value in call.parameters.items() if name != "solutionArn"}
     check_rate(changes.get("solutionUpdateConfig", {}))
+    check_incremental_update(changes)
     return _update(call, solution, changes)
 
 
@@ -117,15 +125,15 @@ def _describe_recipe(call: Call) -> dict[str, Any]:
 
 def _list_recipes(call: Call) -> dict[str, Any]:
     """List recipes in pages that are cut before they are filtered, hence sometimes short."""
-    size = min(call.parameters.get("maxResults", PAGE_BEFORE_FILTER), PAGE_BEFORE_FILTER)
     recipes = list(RECIPES.values())
     chosen, token = lifecycle.page(
-        recipes, {**call.parameters, "maxResults": size}, key=lambda one: one.arn
+        recipes, call.parameters, size=PAGE_BEFORE_FILTER, key=lambda one: [one.arn]
     )
     shape = answer_shape("ListRecipes", "recipes")
     domain = call.parameters.get("domain")
     shown = [one for one in chosen if domain is None or one.domain == domain]
-    if domain and not any(one.domain == domain for one in recipes[recipes.index(chosen[-1]) + 1 :]):
+    left = recipes[recipes.index(chosen[-1]) + 1 :] if chosen else []
+    if domain and not any(one.domain == domain for one in left):
         token = {}
     return {"recipes": [project(shape, one.describe()) for one in shown], **token}
 

@@ -34,7 +34,7 @@ class TrainingJob:
 
     ``interactions`` and ``items`` hold columns named as in the schemas; ``interactions`` always
     has USER_ID, ITEM_ID and TIMESTAMP (epoch seconds), and EVENT_TYPE and EVENT_VALUE (None where
-    a row has none).
+    a row has none). ``categories`` names the columns of ``items`` that are categorical.
     """
 
     arn: str
@@ -42,6 +42,7 @@ class TrainingJob:
     interactions: Columns
     items: Columns
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
     event_type: str | None = None
     event_value_threshold: float | None = None
     seed: int = 0

@@ -8,6 +8,8 @@ Source: https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-s
 import csv
 import io
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +56,7 @@ class Field:
     type: str
     nullable: bool
     textual: bool
+    categorical: bool
 
 
 def parse(text: str) -> list[Field]:
@@ -151,6 +154,24 @@ def _column(field: Field, cells: Sequence[str]) -> list[Any]:
     return values
 
 
+def _integer(bits: int) -> Callable[[str], int]:
+    def convert(cell: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,19}", cell) or not -(2 ** (bits - 1)) <= int(cell) < 2 ** (
+            bits - 1
+        ):
+            raise ValueError(cell)
+        return int(cell)
+
+    return convert
+
+
+def _real(cell: str) -> float:
+    value = float(cell)
+    if not math.isfinite(value) or "_" in cell:
+        raise ValueError(cell)
+    return value
+
+
 def _boolean(cell: str) -> bool:
     if cell.lower() not in {"true", "false"}:
         raise ValueError(cell)
@@ -159,10 +180,10 @@ def _boolean(cell: str) -> bool:
 
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "string": str,
-    "int": int,
-    "long": int,
-    "float": float,
-    "double": float,
+    "int": _integer(32),
+    "long": _integer(64),
+    "float": _real,
+    "double": _real,
     "boolean": _boolean,
 }
 
@@ -181,4 +202,5 @@ def _field(field: dict[str, Any]) -> Field:
         type=types[0],
         nullable="null" in options,
         textual=bool(field.get("textual")),
+        categorical=bool(field.get("categorical")),
     )

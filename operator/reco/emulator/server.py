@@ -1,14 +1,21 @@
 """The emulator as a process: uvicorn around the wire, real time, real training, real S3."""
 
+import asyncio
+import logging
 import random
+import signal
 import socket
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import ClassVar
 
 import uvicorn
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reco.emulator import admin
 from reco.emulator.core import Emulator
@@ -16,6 +23,8 @@ from reco.emulator.objects import S3Objects
 from reco.emulator.trainer import RecipeTrainer
 from reco.emulator.wire import Application
 from reco.emulator.world import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,29 @@ class ServerSettings:
         return Path(f"{self.state}.artifacts")
 
 
+class ConnectionKeepingProtocol(H11Protocol):
+    """uvicorn's protocol that can break a connection, for answers that get lost."""
+
+    _open: ClassVar[dict[tuple[str, int], asyncio.Transport]] = {}
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn declares it
+        super().connection_made(transport)
+        if self.client is not None:
+            self._open[self.client] = transport
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.client is not None:
+            self._open.pop(self.client, None)
+        super().connection_lost(exc)
+
+    @classmethod
+    def drop(cls, client: tuple[str, int]) -> None:
+        """Break the connection of a client at once."""
+        cls._open[client].abort()
+
+
 def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``on_ready`` is told the URL once requests are accepted."""
     trainer = RecipeTrainer(settings.artifacts_folder())
@@ -54,7 +86,8 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
     )
     listener = socket.create_server((settings.host, settings.port))
     config = uvicorn.Config(
-        Application(emulator, admin.answer),
+        Application(emulator, admin.answer, ConnectionKeepingProtocol.drop),
+        http=ConnectionKeepingProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -62,9 +95,17 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
         date_header=False,
         timeout_graceful_shutdown=5,
     )
+    # uvicorn stops on these signals and then raises them again for whoever handled them before:
+    # by default that would end the process before it could stop the trainer's.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped_by)
     try:
         on_ready(f"http://{settings.host}:{listener.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         trainer.close()
         emulator.close()
+
+
+def _stopped_by(number: int, _: FrameType | None) -> None:
+    logger.info("Stopped by %s", signal.Signals(number).name)

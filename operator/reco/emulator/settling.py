@@ -15,6 +15,9 @@ from reco.emulator.world import World
 GONE = "(gone)"
 """The step with which a deletion ends."""
 
+ENDED = frozenset({"ACTIVE", "CREATE FAILED", "UPDATE FAILED"})
+"""States of an update that is over."""
+
 _UPDATED_MEMBERS = {
     "Campaign": ("solutionVersionArn", "minProvisionedTPS", "campaignConfig"),
     "Solution": ("performAutoTraining", "performIncrementalUpdate"),
@@ -114,7 +117,7 @@ def _import_arrived(world: World, job: Resource, now: float) -> None:
 def _version_trained(world: World, version: Resource, now: float) -> None:
     for campaign in world.store.find("Campaign", parent=version.parent):
         update = latest_update(campaign)
-        busy = update is not None and update["status"] in IN_PROGRESS
+        busy = update is not None and update["status"] not in ENDED
         follows = campaign.attributes["campaignConfig"].get("syncWithLatestSolutionVersion")
         if follows and campaign.status == "ACTIVE" and not busy:
             begin_update(world, campaign, now, {"solutionVersionArn": version.arn}, None)

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
@@ -131,9 +132,18 @@ class RecipeModel:
 
 
 def _be_a_worker() -> None:
-    # Ctrl-C is for the server, which then stops the worker; and the server goes first.
+    # Ctrl-C is for the server, which then stops the worker; and answers go before training.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)
+    threading.Thread(target=_follow_the_server, daemon=True).start()
+
+
+def _follow_the_server() -> None:
+    """End when the server is killed without a chance to stop its worker."""
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os._exit(1)
 
 
 def _train(job: TrainingJob, stem: Path) -> TrainingResult:
@@ -142,7 +152,7 @@ def _train(job: TrainingJob, stem: Path) -> TrainingResult:
         model, metrics = training.train_and_evaluate(
             job.recipe,
             _interactions(job.interactions),
-            items=_items(job.items),
+            items=_items(job.items, job.categories),
             hyperparameters=job.hyperparameters,
             event_type=job.event_type,
             event_value_threshold=job.event_value_threshold,
@@ -174,11 +184,15 @@ def _interactions(columns: Columns) -> Interactions:
     )
 
 
-def _items(columns: Columns) -> Items | None:
+def _items(columns: Columns, categories: Sequence[str]) -> Items | None:
     if not columns:
         return None
     created: list[Any] = columns.get("CREATION_TIMESTAMP", [None])
-    return Items.of(columns["ITEM_ID"], None if None in created else created)
+    return Items.of(
+        columns["ITEM_ID"],
+        None if None in created else created,
+        {name: [one or "" for one in columns[name]] for name in categories if name in columns},
+    )
 
 
 def _model_file(stem: Path) -> Path:

@@ -9,6 +9,7 @@ for it.
 import re
 from typing import Any
 
+from reco.emulator import schemas
 from reco.emulator.catalogue import RECIPES
 from reco.emulator.kinds import IN_PROGRESS
 from reco.emulator.ports import Columns, TrainingJob
@@ -40,6 +41,7 @@ def begin(
             recipe=RECIPES[version.attributes["recipeArn"]].name,
             interactions=interactions(world, version.dataset_group or "", version.created),
             items=dataset_columns(world, version.dataset_group or "", "ITEMS", version.created),
+            categories=_categories(world, version.dataset_group or ""),
             hyperparameters=config.get("algorithmHyperParameters", {}),
             event_type=solution.attributes.get("eventType"),
             event_value_threshold=float(threshold) if threshold else None,
@@ -71,11 +73,18 @@ def outcome(world: World, version: Resource, step: Step) -> Step | None:
     return step
 
 
+def newest(world: World, solution: str) -> Resource | None:
+    """Find the newest version of a solution, whatever its state."""
+    return _newest(world.store.find("SolutionVersion", parent=solution))
+
+
 def newest_active(world: World, solution: str) -> Resource | None:
     """Find the newest ACTIVE version of a solution."""
-    versions = [
-        one for one in world.store.find("SolutionVersion", parent=solution) if is_active(one)
-    ]
+    found = world.store.find("SolutionVersion", parent=solution)
+    return _newest([one for one in found if is_active(one)])
+
+
+def _newest(versions: list[Resource]) -> Resource | None:
     return max(versions, key=lambda one: (one.created, one.attributes["_serial"]), default=None)
 
 
@@ -220,6 +229,20 @@ def dataset_columns(world: World, group: str, dataset_type: str, at: float) -> C
             rows[record["subject"]] = {key: record["subject"], **record["columns"]}
     names = sorted({name for row in rows.values() for name in row})
     return {name: [row.get(name) for row in rows.values()] for name in names}
+
+
+def _categories(world: World, group: str) -> tuple[str, ...]:
+    """Name the columns of the Items dataset that its schema calls categorical."""
+    found = [
+        world.store.get(one.attributes["schemaArn"]) for one in _datasets(world, group, "ITEMS")
+    ]
+    return tuple(
+        field.name
+        for schema in found
+        if schema is not None
+        for field in schemas.parse(schema.attributes["schema"])
+        if field.categorical and field.type == "string"
+    )
 
 
 def _datasets(world: World, group: str, dataset_type: str) -> list[Resource]:

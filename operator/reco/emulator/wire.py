@@ -12,7 +12,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -50,10 +50,6 @@ _CONTROL_HEADERS = (
 )
 
 
-class ConnectionDroppedError(Exception):
-    """Raised out of the application so that the server closes the connection without an answer."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, read in full; header names are lower-case."""
@@ -75,17 +71,21 @@ class Response:
 
 
 AdminHandler = Callable[[Emulator, Request], tuple[int, Any]]
+Drop = Callable[[tuple[str, int]], None]
 
 
 class Application:
-    """The ASGI application. ``admin`` answers the paths below ``/_reco/``."""
+    """The ASGI application.
 
-    def __init__(
-        self, emulator: Emulator, admin: AdminHandler, executor: Executor | None = None
-    ) -> None:
+    ``admin`` answers the paths below ``/_reco/``; ``drop`` breaks the connection of a client (host
+    and port), which ASGI has no word for.
+    """
+
+    def __init__(self, emulator: Emulator, admin: AdminHandler, drop: Drop) -> None:
         self._emulator = emulator
         self._admin = admin
-        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="emulator")
+        self._drop = drop
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="emulator")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -100,7 +100,10 @@ class Application:
         if delay:
             await asyncio.sleep(delay)
         if response is None:
-            raise ConnectionDroppedError
+            self._drop(scope["client"])
+            # The server must notice before it finds that there is no answer.
+            await receive()
+            return
         await _send(send, response)
 
     def _answer(self, request: Request) -> tuple[Response | None, float]:
@@ -195,6 +198,8 @@ def _caller(request: Request) -> tuple[str, str | None]:
 def _parameters(body: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(body or b"{}", parse_constant=_no_constant)
+        if b"\\u" in body:
+            json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise ServiceError("SerializationException", "The request body is not JSON.") from error
     if not isinstance(parsed, dict):

@@ -15,12 +15,14 @@ class Settings:
     """How this emulator behaves where the real service varies or is unknown.
 
     ``durations`` (virtual seconds by label of ``kinds.PHASES``) and ``quotas`` (by kind) replace
-    defaults. ``list_lag`` is how long (virtual seconds) a new resource stays out of lists.
+    defaults. ``list_lag`` is how long (virtual seconds) a new resource stays out of lists;
+    ``page_size`` bounds the pages of lists, whatever the caller asks for.
     """
 
     account: str = "000000000000"
     refuse_repeated_version_names: bool = True
     list_lag: float = 0.0
+    page_size: int = 100
     durations: Mapping[str, float] = field(default_factory=dict)
     quotas: Mapping[str, int] = field(default_factory=dict)
 
