@@ -4,7 +4,8 @@ It is enough for everything that needs no pod: CRDs, validation, watches, RBAC, 
 No kube-controller-manager runs unless ``start_controller_manager`` is called. Without it nobody
 collects children of deleted owners, a deleted namespace stays ``Terminating`` for ever,
 ``--cascade=foreground`` deletions never finish, no ``default`` service account appears (so pods
-are refused), and Jobs and Deployments make no pods.
+are refused), the aggregated roles ``view``, ``edit`` and ``admin`` stay empty, and Jobs and
+Deployments make no pods.
 
 ``uv run python -m hack.control_plane --dir DIR`` runs one until Ctrl-C; started again with the
 same folder, it goes on with the data in it.
@@ -32,11 +33,12 @@ from hack.processes import LOOPBACK, Process, ProcessError, free_port
 
 ADMIN: Final = "admin"
 READY_SECONDS: Final = 60.0
-# What makes deletion real, and the service account that every new namespace gets.
+# What makes deletion real, the service account of every new namespace, the aggregated roles.
 CONTROLLERS: Final = (
     "namespace-controller",
     "garbage-collector-controller",
     "serviceaccount-controller",
+    "clusterrole-aggregation-controller",
 )
 
 
@@ -302,6 +304,8 @@ class ControlPlane:
                 f"--service-account-signing-key-file={self._service_account_key}",
                 "--service-cluster-ip-range=10.215.0.0/24",
                 "--profiling=false",
+                # Without it SIGTERM waits a whole minute for clients that watch.
+                "--shutdown-watch-termination-grace-period=1s",
                 *self._apiserver_flags,
             ],
             log=self._log("kube-apiserver"),

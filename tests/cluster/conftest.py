@@ -1,0 +1,69 @@
+"""A real control plane for every test here: one a session, a namespace a test."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hack.control_plane import ControlPlane
+from hack.kube_assets import locate
+from hack.s3 import S3Server
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # The first build of the programs takes minutes. Here no test's timeout counts them, and a
+    # person who waits can read what for.
+    if session.config.option.collectonly or not any(
+        {"control_plane", "crds", "namespace"} & set(getattr(item, "fixturenames", ()))
+        for item in session.items
+    ):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        locate()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The control plane of this session; with xdist, each worker has its own."""
+    directory = tmp_path_factory.mktemp("control-plane")
+    with ControlPlane(directory) as plane:
+        yield plane
+    shutil.rmtree(directory / "etcd")  # logs stay, as pytest keeps them for a look afterwards
+
+
+@pytest.fixture(scope="session")
+def crds(control_plane: ControlPlane) -> ControlPlane:
+    """The control plane with every kind of ours defined."""
+    if not any(CRDS.glob("*.yaml")):
+        pytest.fail(f"{CRDS} holds no CRDs: run scripts/generate")
+    control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    return control_plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> str:
+    """The name of a namespace made for this test; it goes with the control plane."""
+    name = f"test-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", name)
+    return name
+
+
+@pytest.fixture
+def controller_manager(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """The control plane, deleting namespaces and orphans for real while this test runs."""
+    control_plane.start_controller_manager()
+    yield control_plane
+    control_plane.stop_controller_manager()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 endpoint of this session, empty at first."""
+    with S3Server(tmp_path_factory.mktemp("s3") / "moto.log") as server:
+        yield server
