@@ -11,14 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, DeletionPolicy, Reason
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
 
 # What is wanted --------------------------------------------------------------------------------
 
@@ -35,7 +31,7 @@ class Desired:
     """Those of `fields` that the engine can change in place."""
     tags: Mapping[str, str] | None = None
     """The user's tags, ours not among them; None where the kind takes no tags."""
-    once: Mapping[str, Any] = NOTHING
+    once: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that are sent on creation only and can't be read back."""
 
     @property
@@ -141,7 +137,7 @@ class Observed:
     update: Update | None = None
     tags: Mapping[str, str] | None = None
     """None where the kind has no tags, or they were not read this time."""
-    details: Mapping[str, Any] = NOTHING
+    details: Mapping[str, Any] = field(default_factory=dict)
     """What the status shows beside: tracking id, metrics, training hours, endpoint, versions."""
 
 
@@ -248,7 +244,7 @@ class Situation:
     """Resources that this one owns, or that name it as their parent: versions, import jobs."""
     dependents: Sequence[Resource] = ()
     """Live and deleting resources whose specs name this one."""
-    related: Mapping[str, Sequence[Resource]] = NOTHING
+    related: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     """Other resources that some kinds look at, by kind, such as a solution's campaigns."""
     failures: int = 0
     """How many looks in a row have failed."""

@@ -1,13 +1,13 @@
 """Following references: what a spec names, up to the EngineClass in charge."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from reco.api.kinds import KINDS, ReferenceField
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ANNOTATION_DEFAULT_CLASS, ConditionType
-from reco.decide.model import NOTHING, Waiting
+from reco.decide.model import Waiting
 
 
 class Lookup(Protocol):
@@ -35,7 +35,7 @@ class References:
     lineage: Sequence[Resource] = ()
     """Parent, its parent, and so on to the DatasetGroup; nearest first, the EngineClass not."""
     engine_class: Resource | None = None
-    missing: Mapping[str, Key] = NOTHING
+    missing: Mapping[str, Key] = field(default_factory=dict)
     """Fields whose target does not exist, with what they name."""
 
 

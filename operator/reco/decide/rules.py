@@ -7,7 +7,7 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import Reason
 from reco.decide import imports, rollout, schedule, training
-from reco.decide.model import NOTHING, Decision, Observed, Situation, Waiting
+from reco.decide.model import Decision, Observed, Situation, Waiting
 from reco.decide.references import Lookup, References
 
 
@@ -18,7 +18,7 @@ def _no_problem(_resource: Resource) -> str | None:
 def _no_relations(
     _resource: Resource, _references: References, _lookup: Lookup
 ) -> Mapping[str, Sequence[Resource]]:
-    return NOTHING
+    return {}
 
 
 def _as_found(_resource: Resource, references: References, _lookup: Lookup) -> References | Waiting:
@@ -34,7 +34,7 @@ def _never(_situation: Situation) -> Decision | None:
 
 
 def _nothing_more(_situation: Situation, _observed: Observed) -> Mapping[str, Any]:
-    return NOTHING
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
