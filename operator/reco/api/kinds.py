@@ -137,7 +137,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             name="Dataset",
             plural="datasets",
-            short_names=("ds",),
+            short_names=("dset",),
             spec=DatasetSpec,
             status=DatasetStatus,
             references=(
