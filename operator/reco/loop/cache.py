@@ -19,6 +19,9 @@ from reco.decide.references import targets
 
 T = TypeVar("T")
 
+_VERSIONS_REMEMBERED = 4
+_WRITES_ARE_ANSWERED_WITHIN = 60.0
+
 Listener = Callable[[Resource | None, Resource | None], None]
 """Told of each change as (before, after); None stands for absence."""
 
@@ -54,6 +57,8 @@ class Cache:
         self._referring: dict[Key, set[Key]] = defaultdict(set)
         self._owned: dict[str, set[Key]] = defaultdict(set)
         self._pending: dict[Key, _Pending] = {}
+        self._seen: dict[Key, tuple[str, ...]] = {}
+        self._gone: dict[str, float] = {}
         self._touched: dict[Key, int] = {}
         self._changes = 0
         self._synced: set[str] = set()
@@ -104,12 +109,20 @@ class Cache:
 
     def observe_write(self, resource: Resource) -> None:
         """Take in what a write of ours returned, ahead of the watch."""
+        if resource.uid in self._gone or resource.resource_version in self._seen.get(
+            resource.key, ()
+        ):
+            return  # the watch was faster than the answer to our write
         self._pending[resource.key] = _Pending(self._clock() + self._echo_seconds)
         self._put(resource)
 
     def release(self) -> None:
-        """Take in held news of resources whose write the watch did not bring back in time."""
+        """Take in held news of resources whose write the watch did not bring back in time.
+
+        To be called every second or so.
+        """
         now = self._clock()
+        self._gone = {uid: until for uid, until in self._gone.items() if until > now}
         overdue = [key for key, pending in self._pending.items() if pending.deadline <= now]
         for key in overdue:
             held = self._pending.pop(key).held
@@ -122,6 +135,8 @@ class Cache:
         if resource is None or resource.uid != uid:
             return None
         self._pending.pop(key, None)
+        self._seen.pop(key, None)
+        self._gone[uid] = self._clock() + _WRITES_ARE_ANSWERED_WITHIN
         del self._resources[key]
         self._unindex(resource)
         self._touch(key)
@@ -190,6 +205,8 @@ class Cache:
         if before is not None:
             self._unindex(before)
         self._resources[resource.key] = resource
+        seen = self._seen.get(resource.key, ())
+        self._seen[resource.key] = (*seen[1 - _VERSIONS_REMEMBERED :], resource.resource_version)
         self._index(resource)
         self._listener(before, resource)
 
