@@ -112,11 +112,11 @@ def synthetic(
     genre_of = rng.integers(len(genres), size=items)
     members = [np.flatnonzero(genre_of == genre) for genre in range(len(genres))]
     popularity = [_zipf_cumulated(rng, len(of_genre)) for of_genre in members]
-    lengths = _lengths(rng, users, ratings)
+    lengths = np.minimum(_lengths(rng, users, ratings), items // 4)
 
     rows: list[tuple[str, str, float, int]] = []
     for user, length in enumerate(lengths.tolist()):
-        tastes = rng.dirichlet(np.full(len(genres), 0.15))
+        tastes = 0.97 * rng.dirichlet(np.full(len(genres), 0.15)) + 0.03 / len(genres)
         seen: set[int] = set()
         genre, place, time = 0, -1, 1_450_000_000 + int(rng.integers(900 * DAY))
         while len(seen) < length:
@@ -129,6 +129,7 @@ def synthetic(
                 place = int(np.searchsorted(popularity[genre], rng.random()))
             item = int(members[genre][place])
             if item in seen:
+                place = -1 if rng.random() < 0.2 else place
                 continue
             seen.add(item)
             time += int(rng.integers(5, 120))

@@ -5,12 +5,13 @@ sorted catalogue, so that "lower index" and "smaller item id" mean the same thin
 tie-break by item id is free.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 MINIMUM_INTERACTIONS = 1000
 MINIMUM_USERS = 25
@@ -186,6 +187,40 @@ class Histories:
     def lengths(self) -> NDArray[np.int64]:
         """Return the number of items per user."""
         return np.diff(self.starts)
+
+    def lagged(self, longest: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each lag 0..longest with the rows that have an item so many places later."""
+        to_the_end = self.to_the_end()
+        for lag in range(min(longest, int(to_the_end.max(initial=-1))) + 1):
+            yield lag, np.flatnonzero(to_the_end >= lag)
+
+    def to_the_end(self) -> NDArray[np.int64]:
+        """Return, per row, how many items of the same user follow."""
+        return np.repeat(self.starts[1:], self.lengths()) - np.arange(len(self.items)) - 1
+
+    def seen(self, items: int) -> sparse.csc_array:
+        """Return the users x items table of ones."""
+        return sparse.csr_array(
+            (np.ones(len(self.items)), self.items, self.starts), shape=(len(self), items)
+        ).tocsc()
+
+    def near(self, items: int, half_life: float, window: int) -> sparse.csr_array:
+        """Return the symmetric items x items table of common users, each by how close together.
+
+        A user counts 1 for neighbouring items and half as much every `half_life` places further.
+        """
+        earlier, later, weights = [self.items[:0]], [self.items[:0]], [np.zeros(0)]
+        for lag, rows in self.lagged(window):
+            if lag > 0:
+                earlier.append(self.items[rows])
+                later.append(self.items[rows + lag])
+                weights.append(np.full(len(rows), 2.0 ** ((1 - lag) / half_life)))
+        one_way = sparse.coo_array(
+            (np.concatenate(weights), (np.concatenate(earlier), np.concatenate(later))),
+            shape=(items, items),
+        ).tocsr()
+        both_ways: sparse.csr_array = (one_way + one_way.T).tocsr()
+        return both_ways
 
     def without_outliers(self, shortest: float, longest: float) -> Self:
         """Keep users whose history length lies between two percentiles, given as fractions."""

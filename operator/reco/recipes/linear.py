@@ -8,8 +8,9 @@ recency-weighted future of a history on its recency-weighted past.
 Both are `(n predictors, n targets)` matrices applied to the same recency-weighted profile, so
 their sum is one matrix and one product at serving time.
 
-Only items with enough interactions predict, because the cost is cubic in their number; nearly every
-item can be predicted, which is cheap. Nothing here iterates, so nothing has to converge.
+Only items with enough interactions predict, because the cost is cubic in their number; a rarer one
+in a history is stood in for by the predictors its users touched next to it. Nearly every item can
+be predicted, which is cheap. Nothing here iterates, so nothing has to converge.
 """
 
 from dataclasses import dataclass
@@ -30,10 +31,12 @@ class LinearSettings:
     """What shapes the matrix.
 
     `half_life` counts items of a history, newest first: the weight of an item halves every so
-    many. `window` is the longest transition counted, in items. `ridge_*` are the regularisers.
+    many. `window` is the longest transition counted, in items. `ridge_*` are the regularisers,
+    `next_share` weighs the second model against the first. `stand_ins` is how many predictors
+    represent an item that is none.
     """
 
-    half_life: float = 6.0
+    half_life: float = 4.0
     window: int = 60
     ridge_together: float = 300.0
     ridge_next: float = 100.0
@@ -42,6 +45,7 @@ class LinearSettings:
     minimum_target_count: int = 2
     maximum_predictors: int = 4096
     maximum_targets: int = 20_000
+    stand_ins: int = 8
 
 
 def most_interacted(counts: Indices, minimum: int, maximum: int) -> Indices:
@@ -50,11 +54,39 @@ def most_interacted(counts: Indices, minimum: int, maximum: int) -> Indices:
     return np.sort(by_count[counts[by_count] >= minimum]).astype(np.int32)
 
 
-def profile(history: Indices, half_life: float, window: int) -> tuple[Indices, NDArray[np.float32]]:
+def fading(history: Indices, half_life: float, window: int) -> tuple[Indices, NDArray[np.float32]]:
     """Return the newest `window` items of an oldest-first history and their weights, newest 1."""
     newest = history[-window:]
     age = np.arange(len(newest) - 1, -1, -1)
     return newest, np.exp2(-age / half_life).astype(np.float32)
+
+
+def rows_of_items(
+    histories: Histories, predictors: Indices, items: int, settings: LinearSettings
+) -> sparse.csr_array:
+    """Return the items x predictors table that turns a history into a profile.
+
+    A predictor is itself; any other item is its nearest predictors, in shares that sum to 1.
+    """
+    near = histories.near(items, settings.half_life, settings.window)[:, predictors].tocsr()
+    near.sort_indices()
+    itself = np.full(items, -1, dtype=np.int32)
+    itself[predictors] = np.arange(len(predictors), dtype=np.int32)
+    starts, rows, shares = [0], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
+    for item in range(items):
+        if itself[item] >= 0:
+            rows.append(itself[item : item + 1])
+            shares.append(np.ones(1, np.float32))
+        else:
+            of_item = slice(near.indptr[item], near.indptr[item + 1])
+            nearest = np.argsort(-near.data[of_item], kind="stable")[: settings.stand_ins]
+            weight = near.data[of_item][nearest]
+            rows.append(near.indices[of_item][nearest].astype(np.int32))
+            shares.append((weight / max(weight.sum(), 1e-12)).astype(np.float32))
+        starts.append(starts[-1] + len(rows[-1]))
+    return sparse.csr_array(
+        (np.concatenate(shares), np.concatenate(rows), starts), shape=(items, len(predictors))
+    )
 
 
 def fit(
@@ -84,10 +116,7 @@ def _together(
 
     A target that is no predictor has no diagonal to keep at zero: its column is plain ridge.
     """
-    seen = sparse.csr_array(
-        (np.ones(len(histories.items)), histories.items, histories.starts),
-        shape=(len(histories), len(row_of)),
-    ).tocsc()
+    seen = histories.seen(len(row_of))
     of_predictors = seen[:, predictors]
     gram = (of_predictors.T @ of_predictors).toarray()
     gram[np.diag_indices_from(gram)] += settings.ridge_together
@@ -126,25 +155,24 @@ def _next(
 ) -> NDArray[np.float32]:
     """SLIT: ridge from past to future over every split of every history.
 
-    With decay d per item, past_t = sum over i <= t of d^(t-i) e_i and
-    future_t = sum over j > t of d^(j-t-1) e_j. Summed over the splits t of a history of n items,
-    past past' gives the pair (i, j >= i) d^(j-i) (1 - d^(2(n-1-j))) / (1 - d^2), and past future'
-    gives the pair (i, j > i) (j-i) d^(j-i-1): sums over lags, never a row per split.
+    With decay d per item, past_t = sum over i of d^(t-i) e_i for the window's items up to t, and
+    future_t = sum over j > t of d^(j-t-1) e_j. Summed over the splits t of a history of n items:
+    past past' gives the pair (i, j = i + lag) d^lag (1 - d^2s) / (1 - d^2), where
+    s = min(n - 1 - j, window - lag) counts the splits that see both, and past future' gives it
+    lag d^(lag-1). So it takes sums over lags, never a row per split. Pairs further apart than the
+    window count for nothing.
     """
     decay = 2.0 ** (-1.0 / settings.half_life)
     items = histories.items
-    lengths = histories.lengths()
-    to_the_end = np.repeat(histories.starts[1:], lengths) - np.arange(len(items)) - 1
+    to_the_end = histories.to_the_end()
     column_of = np.full(len(row_of), -1, dtype=np.int64)
     column_of[targets] = np.arange(len(targets))
 
     past = np.zeros(len(predictors) ** 2)
     to_future: list[tuple[NDArray[np.int64], float]] = []
-    longest = min(settings.window, int(lengths.max(initial=1)) - 1)
-    for lag in range(longest + 1):
-        earlier = np.flatnonzero(to_the_end >= lag)
-        row = row_of[items[earlier]].astype(np.int64)
-        earlier, row = earlier[row >= 0], row[row >= 0]
+    for lag, rows in histories.lagged(settings.window):
+        row = row_of[items[rows]].astype(np.int64)
+        earlier, row = rows[row >= 0], row[row >= 0]
         later = earlier + lag
         if lag > 0:
             column = column_of[items[later]]
@@ -152,7 +180,8 @@ def _next(
             to_future.append((pairs, lag * decay ** (lag - 1)))
         other = row_of[items[later]].astype(np.int64)
         both = other >= 0
-        weight = decay**lag * (1 - decay ** (2 * to_the_end[later[both]])) / (1 - decay**2)
+        splits = np.minimum(to_the_end[later[both]], settings.window - lag)
+        weight = decay**lag * (1 - decay ** (2 * splits)) / (1 - decay**2)
         np.add.at(past, row[both] * len(predictors) + other[both], weight)
 
     gram = past.reshape(len(predictors), len(predictors))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco.recipes.data import Catalogue, Event, Histories, Indices, Strings, latest_mentions
-from reco.recipes.scorers import NeighbourScorer, Scorers
+from reco.recipes.scorers import NeighbourScorer, Scorers, best
 
 SECONDS_PER_DAY = 86_400
 DEFAULT_AGE_CUT_OFF_DAYS = 30.0
@@ -160,17 +160,6 @@ class Model:
         drawn = np.random.default_rng(seed).random(len(logits))
         lift: NDArray[np.float64] = np.ptp(logits) * young * uncertainty * drawn
         return lift
-
-
-def best(
-    logits: NDArray[np.float64], candidates: NDArray[np.bool_], count: int
-) -> NDArray[np.int64]:
-    """Return the positions of the `count` largest logits among candidates, ties by position."""
-    at = np.flatnonzero(candidates)
-    if 0 < count < len(at):
-        threshold = np.partition(logits[at], len(at) - count)[len(at) - count]
-        at = at[logits[at] >= threshold]
-    return at[np.argsort(-logits[at], kind="stable")][:count]
 
 
 def _softmax(logits: NDArray[np.float64], candidates: NDArray[np.bool_]) -> NDArray[np.float64]:

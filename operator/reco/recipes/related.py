@@ -1,4 +1,9 @@
-"""Related items: which items the same users touched, and which share metadata."""
+"""Related items: what the same users touched soon before or after, and what shares metadata.
+
+Two items are the more alike the more users touched both, and the closer together: every common user
+counts by a half-life over the number of places between them. Counting common users alone ranks
+whatever is popular first.
+"""
 
 from dataclasses import dataclass
 
@@ -7,9 +12,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from reco.recipes.data import Catalogue, Histories, Indices, Items
+from reco.recipes.scorers import best
 
 MOST_NEIGHBOURS = 500
 
+# In places of a history: beyond the window nothing of a half-life this short is left.
+_HALF_LIFE = 6.0
+_WINDOW = 40
 _ROWS_PER_BLOCK = 512
 
 
@@ -17,7 +26,7 @@ _ROWS_PER_BLOCK = 512
 class RelatedSettings:
     """`discount` is how strongly the popularity of a neighbour counts against it.
 
-    0 ranks by raw co-occurrence, 0.5 as the cosine does, 1 by lift. A pair needs
+    0 ranks by how many went from one to the other, 0.5 as the cosine does, 1 by lift. A pair needs
     `minimum_pairs` common users; items whose number of users lies outside the percentiles `fewest`
     and `most` (fractions) take no part. `metadata_share` is the weight of shared categories.
     """
@@ -34,34 +43,32 @@ def neighbours(
 ) -> tuple[NDArray[np.int64], Indices, NDArray[np.float32]]:
     """Return CSR starts, neighbours and positive similarities, at most 500 a row, best first."""
     size = len(catalogue.item_ids)
-    seen = sparse.csr_array(
-        (np.ones(len(histories.items), np.float32), histories.items, histories.starts),
-        shape=(len(histories), size),
-    ).tocsc()
-    counts = np.maximum(np.diff(seen.indptr), 1).astype(np.float64)
+    seen = histories.seen(size)
+    near = histories.near(size, _HALF_LIFE, _WINDOW)
+    counts = np.maximum(catalogue.counts, 1).astype(np.float64)
     low, high = np.quantile(
         catalogue.counts[catalogue.counts > 0], [settings.fewest, settings.most]
     )
     takes_part = (catalogue.counts >= low) & (catalogue.counts <= high)
-    discount = np.where(takes_part, counts**-settings.discount, 0.0)
+    as_neighbour = takes_part / counts**settings.discount
+    as_asked = takes_part / counts ** (1 - settings.discount)
     categories = _categories(catalogue, items) if settings.metadata_share > 0 else None
 
-    starts, columns, values = [0], [], []
+    starts, found, similarities = [0], [], []
     for first in range(0, size, _ROWS_PER_BLOCK):
         block = slice(first, min(first + _ROWS_PER_BLOCK, size))
-        together = (seen[:, block].T @ seen).toarray().astype(np.float64)
-        together[together < settings.minimum_pairs] = 0
-        together *= discount * (takes_part / counts ** (1 - settings.discount))[block, None]
+        table = near[block].toarray()
+        table[(seen[:, block].T @ seen).toarray() < settings.minimum_pairs] = 0
+        table *= as_asked[block, None] * as_neighbour
         if categories is not None:
-            together += settings.metadata_share * (categories[block] @ categories.T).toarray()
-        together[np.arange(block.stop - first), np.arange(first, block.stop)] = 0
-        for row in together:
-            positive = np.flatnonzero(row > 0)
-            ranked = positive[np.argsort(-row[positive], kind="stable")][:MOST_NEIGHBOURS]
-            columns.append(ranked.astype(np.int32))
-            values.append(row[ranked].astype(np.float32))
+            table += settings.metadata_share * (categories[block] @ categories.T).toarray()
+        table[np.arange(block.stop - first), np.arange(first, block.stop)] = 0
+        for row in table:
+            ranked = best(row, row > 0, MOST_NEIGHBOURS)
+            found.append(ranked.astype(np.int32))
+            similarities.append(row[ranked].astype(np.float32))
             starts.append(starts[-1] + len(ranked))
-    return np.array(starts, dtype=np.int64), np.concatenate(columns), np.concatenate(values)
+    return np.array(starts, dtype=np.int64), np.concatenate(found), np.concatenate(similarities)
 
 
 def _categories(catalogue: Catalogue, items: Items | None) -> sparse.csr_array | None:

@@ -40,13 +40,16 @@ class PopularityScorer:
 class LinearScorer:
     """A recency-weighted profile times an item-to-item matrix (see `linear`).
 
-    `weights` is predictors x targets, float32; `prior` is the popularity of every item, in units of
-    a standard deviation over the catalogue. `row_of` gives an item's row, -1 for no predictor.
+    `weights` is predictors x targets, float32. `starts`, `rows` and `shares` are CSR rows, one per
+    item of the catalogue: the rows of `weights` an item in a history adds up, and in what shares.
+    `prior` is the recent popularity of every item, in standard deviations over the catalogue.
     """
 
     weights: NDArray[np.float32]
     targets: Indices
-    row_of: Indices
+    starts: NDArray[np.int64]
+    rows: Indices
+    shares: NDArray[np.float32]
     prior: NDArray[np.float64]
     half_life: float
     window: int
@@ -55,12 +58,17 @@ class LinearScorer:
     def logits(self, history: Indices, item: int | None) -> Logits:
         """Return standardised model scores plus a share of the prior; the prior for no profile."""
         del item
-        known = history[self.row_of[history] >= 0]
-        if len(known) == 0:
+        telling = history[self.starts[history + 1] > self.starts[history]]
+        if len(telling) == 0:
             return self.prior
-        newest, weight = linear.profile(known, self.half_life, self.window)
-        scores = np.zeros(len(self.row_of))
-        scores[self.targets] = weight @ self.weights[self.row_of[newest]]
+        newest, fade = linear.fading(telling, self.half_life, self.window)
+        spans = [slice(self.starts[at], self.starts[at + 1]) for at in newest]
+        rows = np.concatenate([self.rows[span] for span in spans])
+        weight = np.concatenate(
+            [self.shares[span] * share for span, share in zip(spans, fade, strict=True)]
+        )
+        scores = np.zeros(len(self.prior))
+        scores[self.targets] = weight @ self.weights[rows]
         return standardised(scores) + self.prior_share * self.prior
 
 
@@ -95,3 +103,12 @@ def standardised(scores: Logits) -> Logits:
     spread = scores.std()
     centred: Logits = scores - scores.mean()
     return centred / spread if spread > 0 else centred
+
+
+def best(logits: Logits, candidates: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Return the positions of the `count` largest logits among candidates, ties by position."""
+    at = np.flatnonzero(candidates)
+    if 0 < count < len(at):
+        threshold = np.partition(logits[at], len(at) - count)[len(at) - count]
+        at = at[logits[at] >= threshold]
+    return at[np.argsort(-logits[at], kind="stable")][:count]

@@ -44,7 +44,8 @@ _PRIOR_HALF_LIFE_DAYS = 180.0
 _PRIOR_SHARE = 0.05
 # In items: long enough to weigh the whole window about equally.
 _UNHURRIED_HALF_LIFE = 100.0
-_METADATA_SHARE = 0.1
+# Enough to order items that nobody touched together, too little to outweigh those who did.
+_METADATA_SHARE = 0.005
 
 
 class Options(TypedDict, total=False):
@@ -238,12 +239,13 @@ class _Task:
     def _linear(self, learned: Histories, catalogue: Catalogue) -> LinearScorer:
         settings = self.linear_settings
         predictors, targets, weights = linear.fit(learned, catalogue.counts, settings)
-        row_of = np.full(len(catalogue.item_ids), -1, dtype=np.int32)
-        row_of[predictors] = np.arange(len(predictors), dtype=np.int32)
+        table = linear.rows_of_items(learned, predictors, len(catalogue.item_ids), settings)
         return LinearScorer(
             weights=weights,
             targets=targets,
-            row_of=row_of,
+            starts=table.indptr.astype(np.int64),
+            rows=table.indices.astype(np.int32),
+            shares=table.data,
             prior=_recent_popularity(learned, catalogue),
             half_life=settings.half_life,
             window=settings.window,
