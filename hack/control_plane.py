@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import ssl
 import subprocess
 import sys
@@ -355,7 +356,7 @@ class ControlPlane:
 
 
 def main() -> int:
-    """Run a control plane until Ctrl-C."""
+    """Run a control plane until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(description="Run a Kubernetes control plane until Ctrl-C.")
     parser.add_argument("--dir", type=Path, help="data, logs, kubeconfig (default: temporary)")
     parser.add_argument(
@@ -364,10 +365,14 @@ def main() -> int:
         help="also delete namespaces and orphans for real (kube-controller-manager)",
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="reco-control-plane-") as temporary:
-        started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    started = time.monotonic()
+    with ExitStack() as stack:
+        directory = options.dir or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="reco-control-plane-"))
+        )
         try:
-            with ControlPlane(options.dir or Path(temporary)) as plane:
+            with ControlPlane(directory) as plane:
                 if options.controllers:
                     plane.start_controller_manager()
                 print(f"ready after {time.monotonic() - started:.1f} s at {plane.server}")

@@ -5,6 +5,7 @@ It keeps objects in memory and accepts any credentials. Any other S3 endpoint ca
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -108,10 +109,11 @@ class S3Server:
 
 
 def main() -> int:
-    """Run an S3 until Ctrl-C."""
+    """Run an S3 until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(description="Run an in-memory S3 on loopback until Ctrl-C.")
     parser.add_argument("--bucket", action="append", default=[], help="make it; may be repeated")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="reco-s3-") as folder:
         started = time.monotonic()
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hack.control_plane import ControlPlane
-from hack.kube_assets import locate
+from hack.kube_assets import CONTROL_PLANE, locate
 from hack.s3 import S3Server
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -17,14 +17,13 @@ CRDS = Path(__file__).parents[2] / "crds"
 def pytest_collection_finish(session: pytest.Session) -> None:
     # The first build of the programs takes minutes. Here no test's timeout counts them, and a
     # person who waits can read what for.
-    if session.config.option.collectonly or not any(
-        {"control_plane", "crds", "namespace"} & set(getattr(item, "fixturenames", ()))
-        for item in session.items
-    ):
+    needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "control_plane" not in needed or session.config.option.collectonly:
         return
+    extra = ("kube-controller-manager",) if "controller_manager" in needed else ()
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        locate()
+        locate(*CONTROL_PLANE, *extra)
 
 
 @pytest.fixture(scope="session")

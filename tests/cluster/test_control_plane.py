@@ -94,6 +94,12 @@ def test_a_namespace_goes_with_all_its_objects_when_controllers_run(
         controller_manager.kubectl("get", "namespace", namespace)
 
 
+def test_every_kind_defined_by_us_is_served(crds: ControlPlane) -> None:
+    served = crds.kubectl("api-resources", "--api-group=reco.dev", "--output=name").split()
+
+    assert len(served) == len(list((ROOT / "crds").glob("*.yaml")))
+
+
 def test_users_may_do_what_rbac_gives_them_and_no_more(tmp_path: Path) -> None:
     with ControlPlane(tmp_path, users={"ann": ["readers"]}) as plane:
         plane.kubectl("create", "role", "read", "--verb=list", "--resource=configmaps")
