@@ -32,7 +32,9 @@ class LinearSettings:
 
     `half_life` counts items of a history, newest first: the weight of an item halves every so
     many. `window` is the longest transition counted, in items. `ridge_*` are the regularisers,
-    `next_share` weighs the second model against the first. `stand_ins` is how many predictors
+    `next_share` weighs the second model against the first. An item predicts if at least
+    `minimum_predictor_count` users touched it, up to `maximum_predictors`, or if it is among the
+    `cheap_predictors` most touched; likewise for targets. `stand_ins` is how many predictors
     represent an item that is none.
     """
 
@@ -43,6 +45,7 @@ class LinearSettings:
     next_share: float = 1.0
     minimum_predictor_count: int = 10
     minimum_target_count: int = 2
+    cheap_predictors: int = 1024
     maximum_predictors: int = 4096
     maximum_targets: int = 20_000
     stand_ins: int = 8
@@ -93,10 +96,13 @@ def fit(
     histories: Histories, counts: Indices, settings: LinearSettings
 ) -> tuple[Indices, Indices, NDArray[np.float32]]:
     """Return predictors (item indices), targets (item indices) and weights (predictor x target)."""
-    predictors = most_interacted(
-        counts, settings.minimum_predictor_count, settings.maximum_predictors
+    predictors = np.union1d(
+        most_interacted(counts, settings.minimum_predictor_count, settings.maximum_predictors),
+        most_interacted(counts, settings.minimum_target_count, settings.cheap_predictors),
     )
     targets = most_interacted(counts, settings.minimum_target_count, settings.maximum_targets)
+    if len(predictors) == 0:
+        return predictors, targets, np.zeros((0, len(targets)), dtype=np.float32)
     row_of = np.full(len(counts), -1, dtype=np.int32)
     row_of[predictors] = np.arange(len(predictors), dtype=np.int32)
 

@@ -15,6 +15,11 @@ from reco.recipes.data import Indices
 
 Logits = NDArray[np.float64]
 
+# Chosen on MovieLens: a user's five best items then hold 13 to 98 % of the probability (5th to 95th
+# percentile; recorded answers of the service: 27 to 99 %), and the likelihood of what users did
+# next is near its best.
+_TEMPERATURE = 1.5
+
 
 class Scorer(Protocol):
     """Logits for the whole catalogue."""
@@ -69,7 +74,7 @@ class LinearScorer:
         )
         scores = np.zeros(len(self.prior))
         scores[self.targets] = weight @ self.weights[rows]
-        return standardised(scores) + self.prior_share * self.prior
+        return (standardised(scores) + self.prior_share * self.prior) / _TEMPERATURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class TestUser:
 
 
 def train(recipe: str, interactions: Interactions, **options: Unpack[Options]) -> Model:
-    """Train a model; the same arguments give the same bytes.
+    """Train a model; the same arguments give the same bytes on the same number of threads.
 
     Raises `TrainingDataError` for too little data and ValueError for an unknown recipe or a refused
     hyperparameter.

@@ -86,7 +86,9 @@ def test_any_window_and_half_life_can_be_solved(
 def test_an_item_too_rare_to_predict_is_still_predicted(sequences: list[list[int]]) -> None:
     everywhere = [[0, 1, *(item for item in sequence if item > 1)] for sequence in sequences]
     histories, counts = encoded(everywhere)
-    shape = LinearSettings(minimum_predictor_count=len(sequences), minimum_target_count=1)
+    shape = LinearSettings(
+        minimum_predictor_count=len(sequences), minimum_target_count=1, cheap_predictors=2
+    )
     predictors, targets, weights = fit(histories, counts, shape)
     assert list(targets) == list(range(len(counts)))
     assert set(predictors) >= {0, 1}

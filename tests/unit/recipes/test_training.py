@@ -59,6 +59,18 @@ def test_just_enough_data_trains_and_evaluates_with_every_recipe(recipe: str) ->
     assert 0 <= metrics["coverage"] <= 1
 
 
+@pytest.mark.parametrize("items", [1, 1200], ids=["one item", "every item once"])
+def test_data_that_teaches_nothing_still_gives_a_model(recipe: str, items: int) -> None:
+    data = Interactions.of(
+        [f"u{row % 40}" for row in range(1200)],
+        [f"i{row % items}" for row in range(1200)],
+        range(1200),
+    )
+    model, metrics = train_and_evaluate(recipe, data)
+    assert len(model.recommend(count=5)) == min(5, items)
+    assert metrics["precision_at_5"] <= 0.2
+
+
 def test_training_on_an_event_type_ignores_the_others(dataset: Dataset) -> None:
     data = dataset.interactions
     assert data.event_types is not None
