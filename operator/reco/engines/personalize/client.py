@@ -1,4 +1,4 @@
-"""What the driver needs of a connection to the service; `aws` has the one over boto3."""
+"""What the driver needs of a connection to the service; `aws` has the one over botocore."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class PersonalizeClient(Protocol):
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
         """Call a control-plane operation by its API name and return its answer.
 
-        Times in answers are aware datetimes, as boto3 gives them.
+        Times in answers are aware datetimes, as botocore gives them.
         """
         ...
 

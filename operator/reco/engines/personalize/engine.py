@@ -316,8 +316,7 @@ class PersonalizeEngine:
         try:
             answer = await self._client.call(f"Create{kind}", **parameters)
         finally:
-            self._finder.touched(kind, desired.name)
-            self._pollers[kind].hurry()
+            self._finder.called(kind, desired.name)
         arn: str = answer[row.arn_member]
         return arn
 
@@ -372,8 +371,7 @@ class PersonalizeEngine:
             await self._client.call(operation, **{row.arn_member: observed.id}, **parameters)
         finally:
             poller.descriptions.pop(observed.id, None)
-            self._finder.touched(row.kind, observed.name)
-            poller.hurry()
+            self._finder.called(row.kind, observed.name)
 
     # Watching
 

@@ -7,6 +7,7 @@ and lists of solution versions show no names at all.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from reco.api.resource import Resource
@@ -24,6 +25,17 @@ _CLOCK_SKEW = timedelta(minutes=5)
 
 _SERVICE_NAME = re.compile(r"(?P<solution>[^/]+)/(?P<id>[0-9a-f]{8})")
 """The name the service gives a version that was made without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of ours: when, and its place in the order of lists and calls of the kind."""
+
+    at: float
+    serial: int
+
+
+_NO_CALL = _Call(float("-inf"), 0)
 
 
 class Finder:
@@ -44,22 +56,22 @@ class Finder:
         self._settings = settings
         self._pollers = pollers
         self._versions = versions
-        self._touched: dict[tuple[str, str], float] = {}
+        self._calls: dict[tuple[str, str], _Call] = {}
         role = place.settings.assume_role
         self.account: str | None = role.role_arn.split(":")[4] if role is not None else None
         """The account, once it is known: from the role to assume, or from an ARN in a list."""
 
-    def touched(self, kind: str, name: str) -> None:
+    def called(self, kind: str, name: str) -> None:
         """Remember that a call about an object was just made, however it ended."""
-        self._touched[kind, name] = self._timers.time()
+        self._calls[kind, name] = _Call(self._timers.time(), self._pollers[kind].called())
 
-    def _last_call(self, kind: str, name: str) -> float:
-        """Return when we last made a call that lists may not show yet, or minus infinity."""
-        at = self._touched.get((kind, name), float("-inf"))
-        if self._timers.time() - at >= self._settings.settle:
-            self._touched.pop((kind, name), None)
-            return float("-inf")
-        return at
+    def _last_call(self, kind: str, name: str) -> "_Call":
+        """Return our last call that lists may not show yet, or one at the beginning of time."""
+        call = self._calls.get((kind, name), _NO_CALL)
+        if self._timers.time() - call.at >= self._settings.settle:
+            self._calls.pop((kind, name), None)
+            return _NO_CALL
+        return call
 
     def check_place(self, row: Row, id_: str) -> None:
         """Refuse an ARN of another region, where NotFound would say nothing.
@@ -84,7 +96,7 @@ class Finder:
         snapshot = await self._snapshot(row, name, fresh=fresh)
         # A doubtful answer of a list is worth one call more: right after a call of ours, before
         # something is left behind for good, and when we are asked to look closely.
-        doubtful = fresh or resource.deleted is not None or (row.kind, name) in self._touched
+        doubtful = fresh or resource.deleted is not None or (row.kind, name) in self._calls
         if row.kind == "Dataset" and desired is not None:
             return await self._dataset(row, desired, snapshot, doubtful=doubtful)
         entry = snapshot.by_name.get(name)
@@ -99,15 +111,15 @@ class Finder:
     async def _snapshot(self, row: Row, name: str, *, fresh: bool) -> Snapshot:
         """List a kind, after our last call about `name`."""
         now = self._timers.time()
-        recent = max(now - self._settings.fast, self._last_call(row.kind, name))
-        not_before = now if fresh else recent
-        snapshot = await self._pollers[row.kind].snapshot(not_before)
+        call = self._last_call(row.kind, name)
+        not_before = now if fresh else now - self._settings.fast
+        snapshot = await self._pollers[row.kind].snapshot(not_before, call.serial)
         if self.account is None:
             self.account = next((id_.split(":")[4] for id_ in snapshot.entries), None)
         return snapshot
 
     def _settled(self, kind: str, name: str) -> bool:
-        return (kind, name) not in self._touched
+        return (kind, name) not in self._calls
 
     def _arn(self, account: str, resource: str) -> str:
         return f"arn:{self._place.partition}:personalize:{self._place.region}:{account}:{resource}"
@@ -172,13 +184,14 @@ class Finder:
         if intent is None and not named:
             return Absent()
         now = self._timers.time()
-        called = self._last_call("SolutionVersion", name)
+        call = self._last_call("SolutionVersion", name)
+        called = call.at
         since = None
         if intent is not None:
             called = max(called, now - (self._timers.clock() - intent.time).total_seconds())
             since = None if named else intent.time - _CLOCK_SKEW
         not_before = max(called, now - self._settings.fast)
-        snapshot = await self._pollers["SolutionVersion"].snapshot(not_before)
+        snapshot = await self._pollers["SolutionVersion"].snapshot(not_before, call.serial)
         # Without the solution at hand, the name alone has to do: it holds the namespace.
         candidates = (
             snapshot.by_parent.get(solution, ())

@@ -79,6 +79,8 @@ class Summary:
 class Snapshot:
     """All objects of a kind, as listed."""
 
+    serial: int
+    """Its place in the order of lists and calls of this kind."""
     started: float
     """When the first page was asked for, in monotonic time."""
     at: datetime
@@ -135,7 +137,8 @@ class Poller:
         self._interests: dict[Key, Interest] = {}
         self._moving: set[Key] = set()
         self._last: Snapshot | None = None
-        self._failure: tuple[float, EngineError] | None = None
+        self._failure: tuple[int, float, EngineError] | None = None
+        self._serial = 0
         self._listing: asyncio.Task[Snapshot] | None = None
         self._notify: Callable[[Key], None] | None = None
         self._hurry_until = float("-inf")
@@ -175,24 +178,37 @@ class Poller:
         if interest is not None and interest.id is not None and interest.children is None:
             self.descriptions.pop(interest.id, None)
 
-    def hurry(self) -> None:
-        """Look soon and often for a while: a call was made."""
+    def called(self) -> int:
+        """Take note that a call was made: look soon and often for a while.
+
+        Returns:
+            the serial of the call; lists with a higher one were started after it.
+        """
         self._hurry_until = self._timers.time() + self._settings.update
         self._wake.set()
+        return self._next_serial()
 
-    async def snapshot(self, not_before: float) -> Snapshot:
+    def _next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    async def snapshot(self, not_before: float, after: int = 0) -> Snapshot:
         """Return a list that was started no earlier than `not_before`, in monotonic time.
 
-        All who wait at the same time share one listing.
+        All who wait at the same time share one listing. With `after`, the list was also started
+        after the call of that serial, where time alone is too coarse to tell.
 
         Raises:
             EngineError: if the newest listing failed.
         """
         while True:
-            if self._last is not None and self._last.started >= not_before:
-                return self._last
-            if self._failure is not None and self._failure[0] >= not_before:
-                raise self._failure[1]
+            last = self._last
+            if last is not None and last.started >= not_before and last.serial > after:
+                return last
+            if self._failure is not None:
+                serial, failed, failure = self._failure
+                if failed >= not_before and serial > after:
+                    raise failure
             if self._listing is None:
                 self._listing = asyncio.create_task(self._list())
                 self._listing.add_done_callback(self._listed)
@@ -204,7 +220,7 @@ class Poller:
                 raise error
 
     async def _list(self) -> Snapshot:
-        started, at = self._timers.time(), self._timers.clock()
+        started, at, serial = self._timers.time(), self._timers.clock(), self._next_serial()
         entries: dict[str, Summary] = {}
         try:
             async for page in pages(self._client, f"List{self.row.kind}s"):
@@ -212,12 +228,13 @@ class Poller:
                     entry = _summary(self.row, raw)
                     entries[entry.id] = entry
         except EngineError as error:
-            self._failure = (started, error)
+            self._failure = (serial, started, error)
             raise
         children: dict[str, list[Summary]] = {}
         for entry in sorted(entries.values(), key=lambda entry: (entry.created, entry.id)):
             children.setdefault(entry.id.rpartition("/")[0], []).insert(0, entry)
         return Snapshot(
+            serial,
             started,
             at,
             entries,
@@ -271,7 +288,7 @@ class Poller:
 
     def _newest_try(self) -> float:
         listed = self._last.started if self._last is not None else float("-inf")
-        failed = self._failure[0] if self._failure is not None else float("-inf")
+        failed = self._failure[1] if self._failure is not None else float("-inf")
         return max(listed, failed)
 
     def current(self, id_: str, snapshot: Snapshot) -> bool:

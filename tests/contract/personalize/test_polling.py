@@ -1,0 +1,254 @@
+"""API calls grow with pages, not with objects; and what changes is noticed."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from tests.contract.personalize.harness import Estate, build, running, settle
+
+from reco.api.resource import Resource
+from reco.decide.model import Absent, ErrorClass, Observed, State
+from reco.emulator.world import Settings
+from reco.engines.personalize.polling import PollSettings
+from reco.engines.port import EngineError
+
+POLL = PollSettings(fast=10, slow=300, jitter=0.0)
+
+
+async def groups(estate: Estate, count: int) -> list[Resource]:
+    return [
+        await estate.create(estate.resource("DatasetGroup", f"g{number:04}", {}))
+        for number in range(count)
+    ]
+
+
+def test_a_thousand_objects_in_flight_cost_pages_not_describes() -> None:
+    async def scenario() -> None:
+        estate = build(settings=Settings(durations={"DatasetGroup": 600}), poll=POLL)
+        made = await groups(estate, 1000)
+        for resource in made:
+            await estate.look(resource)
+        async with running(estate) as notified:
+            estate.client.take()
+            for _ in range(6):
+                await estate.pass_time(10)
+                for key in notified:
+                    await estate.look(estate.lookup.resources[key])
+                notified.clear()
+            calls = Counter(estate.client.take())
+        # Six lists of ten pages in a minute; one Describe per object and poll would be 6,000.
+        assert calls == {"ListDatasetGroups": 60}
+
+    asyncio.run(scenario())
+
+
+def test_everything_ends_up_observed_with_one_describe_more_for_each() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        made = await groups(estate, 150)
+        async with running(estate) as notified:
+            for resource in made:
+                await estate.look(resource)
+            estate.client.take()
+            await estate.pass_time(60)
+            assert set(notified) == {resource.key for resource in made}
+            for resource in made:
+                assert (await estate.observed(resource)).state is State.ACTIVE
+        assert Counter(estate.client.take())["DescribeDatasetGroup"] == len(made)
+
+    asyncio.run(scenario())
+
+
+def test_what_does_not_move_is_looked_at_slowly_and_reported_never() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.group()
+        [group] = estate.lookup.all("DatasetGroup")
+        await estate.look(group)
+        async with running(estate) as notified:
+            await estate.pass_time(600)
+            notified.clear()
+            estate.client.take()
+            await estate.pass_time(36_00)
+            assert notified == []
+            assert estate.client.take() == ["ListDatasetGroups"] * 12
+
+    asyncio.run(scenario())
+
+
+def test_looking_again_at_what_has_not_changed_costs_nothing() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        group = await estate.group()
+        await estate.pass_time(60)
+        first = await estate.observed(group)
+        await estate.look(group)
+        estate.client.take()
+        assert await estate.look(group) == first
+        assert estate.client.take() == []
+
+    asyncio.run(scenario())
+
+
+def test_kinds_that_nobody_uses_are_not_listed() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        async with running(estate):
+            await estate.pass_time(3600)
+        assert estate.client.take() == []
+
+    asyncio.run(scenario())
+
+
+def test_many_who_need_a_list_at_once_share_one() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        resources = [estate.resource("DatasetGroup", f"g{n}", {}) for n in range(50)]
+        found = await asyncio.gather(*(estate.look(resource) for resource in resources))
+        assert set(found) == {Absent()}
+        assert estate.client.take() == ["ListDatasetGroups"]
+
+    asyncio.run(scenario())
+
+
+def test_one_who_gives_up_waiting_does_not_take_the_list_from_the_others() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        first = asyncio.create_task(estate.look(estate.resource("DatasetGroup", "a", {})))
+        second = asyncio.create_task(estate.look(estate.resource("DatasetGroup", "b", {})))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == Absent()
+        assert estate.client.take() == ["ListDatasetGroups"]
+
+    asyncio.run(scenario())
+
+
+def test_a_deletion_by_somebody_else_is_noticed() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        group = await estate.group()
+        observed = await estate.observed(group)
+        async with running(estate) as notified:
+            await estate.pass_time(400)
+            await estate.look(group)
+            notified.clear()
+            await estate.client.call("DeleteDatasetGroup", datasetGroupArn=observed.id)
+            await estate.pass_time(400)
+            assert notified == [group.key]
+            assert await estate.look(group) == Absent()
+
+    asyncio.run(scenario())
+
+
+def test_what_appears_under_a_wanted_name_is_noticed() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        group = estate.resource("DatasetGroup", "movies", {})
+        async with running(estate) as notified:
+            assert await estate.look(group) == Absent()
+            await estate.client.call("CreateDatasetGroup", name="shop_movies")
+            await estate.pass_time(310)
+            assert notified[:1] == [group.key]
+
+    asyncio.run(scenario())
+
+
+def test_a_training_by_the_service_is_reported_to_its_solution() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        solution = await estate.solution(training={"owner": "Service"})
+        async with running(estate) as notified:
+            assert (await estate.observed(solution)).details["versions"] == ()
+            await estate.pass_time(310)
+            notified.clear()
+            await estate.pass_time(4 * 3600)
+            assert solution.key in notified
+            assert len((await estate.observed(solution)).details["versions"]) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_update_in_flight_is_followed_to_its_end() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.solution()
+        await estate.version()
+        campaign = await estate.campaign()
+        observed = await estate.observed(campaign)
+        async with running(estate) as notified:
+            await estate.engine.update(
+                "Campaign", observed, {"minProvisionedTPS": 2}, estate.desired(campaign)
+            )
+            updating = await estate.observed(campaign)
+            assert updating.update is not None
+            notified.clear()
+            for _ in range(120):
+                await estate.pass_time(10)
+                if notified:
+                    notified.clear()
+                    updating = await estate.observed(campaign)
+                    assert updating.update is not None
+                    if updating.update.state is State.ACTIVE:
+                        break
+            assert updating.fields["minProvisionedTPS"] == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_is_reported_once_to_all_it_concerns_and_so_is_its_end() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        made = await groups(estate, 3)
+        for resource in made:
+            await estate.look(resource)
+        async with running(estate) as notified:
+            await estate.pass_time(60)
+            for resource in made:
+                await estate.look(resource)
+            notified.clear()
+            estate.emulator.add_fault({"kind": "accessDenied"})
+            await estate.pass_time(700)
+            assert sorted(notified) == [resource.key for resource in made]
+            with pytest.raises(EngineError) as caught:
+                await estate.look(made[0])
+            assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+            notified.clear()
+            estate.emulator.remove_faults()
+            await estate.pass_time(310)
+            assert sorted(notified) == [resource.key for resource in made]
+            assert isinstance(await estate.look(made[0]), Observed)
+
+    asyncio.run(scenario())
+
+
+def test_details_and_tags_are_read_again_on_a_slow_sweep() -> None:
+    async def scenario() -> None:
+        estate = build(poll=PollSettings(fast=10, slow=300, sweep=3600, jitter=0.0))
+        group = await estate.group()
+        await estate.observed(group)
+        reads = Counter[str]()
+        for _ in range(48):
+            await estate.pass_time(900)
+            await estate.observed(group)
+            reads.update(estate.client.take())
+        assert reads["ListTagsForResource"] == 12
+        assert reads["DescribeDatasetGroup"] <= 13
+
+    asyncio.run(scenario())
+
+
+def test_a_resource_that_is_gone_is_no_longer_watched() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        group = await estate.group()
+        await estate.look(group)
+        estate.engine.forget(group.key)
+        estate.client.take()
+        async with running(estate) as notified:
+            await estate.pass_time(3600)
+            await settle()
+            assert notified == []
+        assert estate.client.take() == []
+
+    asyncio.run(scenario())
