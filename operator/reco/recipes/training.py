@@ -69,7 +69,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class TestUser:
+class HeldOutUser:
     """A user held back: the events the model may see, and the items that came next."""
 
     history: list[Event]
@@ -113,7 +113,7 @@ def train_and_evaluate(
 
 def hold_out(
     interactions: Interactions, test_users: Strings
-) -> tuple[Interactions, list[TestUser]]:
+) -> tuple[Interactions, list[HeldOutUser]]:
     """Return the other users' rows, and each test user's events split by age.
 
     A test user with fewer than two events has nothing to split and is left out.
@@ -131,18 +131,18 @@ def hold_out(
     return interactions.where(~held_out), users
 
 
-def _split(events: Interactions) -> TestUser:
+def _split(events: Interactions) -> HeldOutUser:
     """Split one user's events, oldest first, into input and what came next."""
     count = len(events)
     inputs = min(max(round(count * INPUT_SHARE), 1), count - 1)
     items = events.item_ids.tolist()
     types = [None] * count if events.event_types is None else events.event_types.tolist()
     history = [Event(items[row], int(events.timestamps[row]), types[row]) for row in range(inputs)]
-    return TestUser(history, frozenset(items[inputs:]))
+    return HeldOutUser(history, frozenset(items[inputs:]))
 
 
 def outcomes(
-    model: Model, users: list[TestUser], *, remove_seen: bool | None = None
+    model: Model, users: list[HeldOutUser], *, remove_seen: bool | None = None
 ) -> list[Outcome]:
     """Ask the model for every test user; related items are asked for the latest item."""
     asked = model.answers_items
