@@ -41,7 +41,7 @@ class Schedule:
 
     def due(self, after: datetime, now: datetime) -> datetime | None:
         """Return the latest scheduled time in `(after, now]`, in UTC, or None."""
-        for time in self._times(now + _MARGIN, backwards=True):
+        for time in self._times(now, backwards=True):
             if time <= after:
                 return None
             if time <= now:
@@ -50,15 +50,19 @@ class Schedule:
 
     def next(self, now: datetime) -> datetime | None:
         """Return the first scheduled time after `now`, in UTC."""
-        return next((time for time in self._times(now - _MARGIN) if time > now), None)
+        return next((time for time in self._times(now) if time > now), None)
 
     def _times(self, start: datetime, *, backwards: bool = False) -> Iterator[datetime]:
-        """Yield scheduled times in UTC from a start on, in order, until cron finds no more."""
+        """Yield scheduled times in UTC around and beyond a start, until cron finds no more.
+
+        Wall times begin a good day before the start, since a zone's offset may have changed.
+        """
         zone = ZoneInfo(self.time_zone)
         if self.expression.split()[1] == "*":
             yield from self._elapsed(start, zone, backwards=backwards)
             return
-        walk = croniter(self.expression, start.astimezone(zone).replace(tzinfo=None))
+        margin = _MARGIN if backwards else -_MARGIN
+        walk = croniter(self.expression, (start + margin).astimezone(zone).replace(tzinfo=None))
         while True:
             try:
                 wall: datetime = walk.get_prev(datetime) if backwards else walk.get_next(datetime)
@@ -75,6 +79,8 @@ class Schedule:
         minutes = _minutes(self.expression)
         step = timedelta(minutes=-1 if backwards else 1)
         time = start.astimezone(UTC).replace(second=0, microsecond=0)
+        if backwards:
+            time -= step  # the start itself may be a scheduled time
         limit = timedelta(days=366 * 9)
         end = time - limit if backwards else time + limit
         while (time > end) if backwards else (time < end):
