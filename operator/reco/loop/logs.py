@@ -16,6 +16,8 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NOISY: Final = ("kopf", "asyncio", "aiohttp", "botocore", "boto3", "urllib3", "kubernetes")
+# It warns that signals are ignored off the main thread, where we run it on purpose.
+_WARNS_OF_NOTHING: Final = "kopf._core.reactor.running"
 # kopf hangs whole objects on its records.
 _FOREIGN: Final = frozenset({"k8s_ref", "k8s_skip", "settings"})
 
@@ -51,3 +53,4 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger(_WARNS_OF_NOTHING).setLevel(logging.ERROR)

@@ -96,7 +96,7 @@ class WorkQueue(Generic[K]):
         self._ready_since: dict[K, float] = {}
         self._processing: dict[K, float] = {}
         self._dirty: dict[K, float] = {}
-        self._deadlines: dict[K, float] = {}
+        self._deadlines: dict[K, tuple[float, int]] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._sequence = 0
         self._failures: dict[K, int] = {}
@@ -124,11 +124,13 @@ class WorkQueue(Generic[K]):
         if seconds <= 0:
             self.add(key)
             return
+        self._promote()
         deadline = self._clock() + seconds
-        if deadline >= self._deadlines.get(key, float("inf")):
+        scheduled = self._deadlines.get(key)
+        if scheduled is not None and scheduled[0] <= deadline:
             return
-        self._deadlines[key] = deadline
         self._sequence += 1
+        self._deadlines[key] = (deadline, self._sequence)
         self._compact()
         heapq.heappush(self._heap, (deadline, self._sequence, key))
         if deadline <= self._heap[0][0]:
@@ -213,16 +215,19 @@ class WorkQueue(Generic[K]):
 
     def next_deadline(self) -> float | None:
         """Return the clock's time at which the next scheduled key is due."""
-        self._drop_stale()
+        while self._heap and not self._counts(self._heap[0]):
+            heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def longest_wait(self) -> float:
         """Return the seconds for which the oldest ready key has waited for a worker."""
-        return self._clock() - min(self._ready_since.values(), default=self._clock())
+        now = self._clock()
+        return now - min(self._ready_since.values(), default=now)
 
     def longest_work(self) -> float:
         """Return the seconds for which the slowest worker has held its key."""
-        return self._clock() - min(self._processing.values(), default=self._clock())
+        now = self._clock()
+        return now - min(self._processing.values(), default=now)
 
     def unfinished_work(self) -> float:
         """Return the sum of the seconds for which all held keys have been held."""
@@ -235,22 +240,21 @@ class WorkQueue(Generic[K]):
         """Move keys whose deadline has come into the queue."""
         now = self._clock()
         while self._heap and self._heap[0][0] <= now:
-            deadline, _, key = heapq.heappop(self._heap)
-            if self._deadlines.get(key) == deadline:
+            entry = heapq.heappop(self._heap)
+            if self._counts(entry):
+                key = entry[2]
                 del self._deadlines[key]
                 self.add(key)
 
-    def _drop_stale(self) -> None:
-        """Remove heap entries that an earlier deadline, or taking the key, made void."""
-        while self._heap and self._deadlines.get(self._heap[0][2]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
+    def _counts(self, entry: tuple[float, int, K]) -> bool:
+        """Whether an earlier deadline, or taking the key, has not made a heap entry void."""
+        deadline, sequence, key = entry
+        return self._deadlines.get(key) == (deadline, sequence)
 
     def _compact(self) -> None:
         """Rebuild the heap once most of it is void, so that it can't outgrow the keys."""
         if len(self._heap) > _HEAP_SLACK + 2 * len(self._deadlines):
-            self._heap = [
-                entry for entry in self._heap if self._deadlines.get(entry[2]) == entry[0]
-            ]
+            self._heap = [entry for entry in self._heap if self._counts(entry)]
             heapq.heapify(self._heap)
 
     async def _wait(self) -> None:
