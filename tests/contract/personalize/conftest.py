@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 import uvicorn
-from tests.contract.personalize.harness import ACCOUNT, Bucket, InstantTrainer
 
 from reco.emulator.core import Emulator
 from reco.emulator.server import uvicorn_config
 from reco.emulator.world import Settings
+from tests.contract.personalize.harness import ACCOUNT, Bucket, InstantTrainer
 
 
 @dataclass(frozen=True, slots=True)

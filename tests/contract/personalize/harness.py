@@ -191,6 +191,7 @@ class Estate:
     engine: PersonalizeEngine
     bucket: Bucket
     lookup: Lookup
+    poll: PollSettings
     notified: list[Key] = field(default_factory=list)
 
     def resource(
@@ -252,6 +253,29 @@ class Estate:
         )
         self.lookup.resources[resource.key] = recorded
         return recorded
+
+    def in_sync(self, resource: Resource, observed: Observed) -> None:
+        """Write down that a resource is in sync, as the loop does."""
+        now = self.time.clock().isoformat()
+        details = dict(observed.details)
+        status = {
+            "external": {"arn": observed.id, "name": observed.name, "region": REGION},
+            "applied": {"digest": self.desired(resource).digest, "generation": 1},
+            "conditions": [
+                {"type": type_, "status": "True", "reason": "InSync", "lastTransitionTime": now}
+                for type_ in ("Synced", "Succeeded")
+            ],
+            "trackingID": details.get("tracking_id"),
+            "metrics": details.get("metrics"),
+            "trainingHours": details.get("training_hours"),
+        }
+        self.lookup.resources[resource.key] = replace(
+            resource, status=resource.kind.status.model_validate(status), raw_status=status
+        )
+
+    def restart(self) -> None:
+        """Let a new process take over, which remembers nothing."""
+        self.engine = engine_of(self.client, self.time, self.poll)
 
     async def create(self, resource: Resource, tags: Mapping[str, str] | None = None) -> Resource:
         desired = self.desired(resource)
@@ -384,14 +408,19 @@ def build(
     )
     client = EmulatorClient(emulator, bucket)
     class_ = engine_class(**class_settings)
-    engine = PersonalizeEngine(
-        class_,
-        client,
-        Timers(time.clock, lambda: time.now, time.sleep, random.Random(2)),
-        poll,
-    )
-    lookup = Lookup({class_.key: class_})
-    return Estate(time, emulator, client, engine, bucket, lookup)
+    poll = poll or PollSettings()
+    engine = engine_of(client, time, poll, class_)
+    return Estate(time, emulator, client, engine, bucket, Lookup({class_.key: class_}), poll)
+
+
+def engine_of(
+    client: EmulatorClient,
+    time: VirtualTime,
+    poll: PollSettings,
+    class_: Resource | None = None,
+) -> PersonalizeEngine:
+    timers = Timers(time.clock, lambda: time.now, time.sleep, random.Random(2))
+    return PersonalizeEngine(class_ or engine_class(), client, timers, poll)
 
 
 @asynccontextmanager

@@ -11,8 +11,6 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.contract.personalize.conftest import Wire
-from tests.contract.personalize.harness import REGION, ROLE, engine_class, manifest
 
 from reco.api.engine_class import PersonalizeSettings
 from reco.decide.model import Absent, Desired, ErrorClass, Observed, State
@@ -21,6 +19,8 @@ from reco.engines.personalize.aws import AwsClient, AwsConnections
 from reco.engines.personalize.engine import PersonalizeEngine
 from reco.engines.personalize.polling import Timers
 from reco.engines.port import Engine, EngineError
+from tests.contract.personalize.conftest import Wire
+from tests.contract.personalize.harness import REGION, ROLE, engine_class, manifest
 
 
 @asynccontextmanager

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+
+from reco.decide.model import Absent, Desired, Observed, State, Unsupported, Waiting
 from tests.contract.personalize.harness import (
     ACCOUNT,
     INTERACTIONS,
@@ -12,8 +14,6 @@ from tests.contract.personalize.harness import (
     Estate,
     build,
 )
-
-from reco.decide.model import Absent, Desired, Observed, State, Unsupported, Waiting
 
 ARN = f"arn:aws:personalize:{REGION}:{ACCOUNT}"
 

@@ -4,13 +4,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.contract.personalize.harness import Estate, build
 
 from reco.api.base import Intent
 from reco.api.resource import Resource
 from reco.decide.model import Absent, Desired, ErrorClass, Observed
 from reco.emulator.world import Settings
 from reco.engines.port import EngineError
+from tests.contract.personalize.harness import Estate, build
 
 
 def test_what_exists_under_the_name_is_found_with_its_tags() -> None:

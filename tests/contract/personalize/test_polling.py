@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter
 
 import pytest
-from tests.contract.personalize.harness import Estate, build, running, settle
 
 from reco.api.resource import Resource
 from reco.decide.model import Absent, ErrorClass, Observed, State
 from reco.emulator.world import Settings
 from reco.engines.personalize.polling import PollSettings
 from reco.engines.port import EngineError
+from tests.contract.personalize.harness import Estate, build, running, settle
 
 POLL = PollSettings(fast=10, slow=300, jitter=0.0)
 
@@ -22,10 +22,10 @@ async def groups(estate: Estate, count: int) -> list[Resource]:
     ]
 
 
-def test_a_thousand_objects_in_flight_cost_pages_not_describes() -> None:
+def test_objects_in_flight_cost_pages_not_describes() -> None:
     async def scenario() -> None:
         estate = build(settings=Settings(durations={"DatasetGroup": 600}), poll=POLL)
-        made = await groups(estate, 1000)
+        made = await groups(estate, 300)
         for resource in made:
             await estate.look(resource)
         async with running(estate) as notified:
@@ -36,8 +36,8 @@ def test_a_thousand_objects_in_flight_cost_pages_not_describes() -> None:
                     await estate.look(estate.lookup.resources[key])
                 notified.clear()
             calls = Counter(estate.client.take())
-        # Six lists of ten pages in a minute; one Describe per object and poll would be 6,000.
-        assert calls == {"ListDatasetGroups": 60}
+        # Six lists of three pages in a minute; one Describe per object and poll would be 1,800.
+        assert calls == {"ListDatasetGroups": 18}
 
     asyncio.run(scenario())
 
@@ -222,6 +222,24 @@ def test_a_refusal_is_reported_once_to_all_it_concerns_and_so_is_its_end() -> No
     asyncio.run(scenario())
 
 
+def test_a_hiccup_of_a_list_disturbs_nobody() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        made = await groups(estate, 3)
+        async with running(estate) as notified:
+            await estate.pass_time(60)
+            for resource in made:
+                await estate.look(resource)
+            notified.clear()
+            for kind in ("throttle", "serverError"):
+                estate.emulator.add_fault({"kind": kind, "operation": "List*", "count": 1})
+                await estate.pass_time(700)
+            assert notified == []
+            assert isinstance(await estate.look(made[0]), Observed)
+
+    asyncio.run(scenario())
+
+
 def test_details_and_tags_are_read_again_on_a_slow_sweep() -> None:
     async def scenario() -> None:
         estate = build(poll=PollSettings(fast=10, slow=300, sweep=3600, jitter=0.0))
@@ -250,5 +268,49 @@ def test_a_resource_that_is_gone_is_no_longer_watched() -> None:
             await settle()
             assert notified == []
         assert estate.client.take() == []
+
+    asyncio.run(scenario())
+
+
+async def restarted(estate: Estate) -> None:
+    """Record everything as in sync, and let a new process look at it."""
+    await estate.pass_time(1)
+    for resource in estate.lookup.resources.values():
+        if resource.key.kind != "EngineClass":
+            estate.in_sync(resource, await estate.observed(resource))
+    estate.restart()
+    estate.client.take()
+
+
+def test_after_a_restart_what_has_not_changed_costs_lists_alone() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.solution()
+        await estate.version()
+        await estate.campaign()
+        await estate.make("EventTracker", "movies", {"datasetGroupRef": {"name": "movies"}})
+        resources = [r for r in estate.lookup.resources.values() if r.key.kind != "EngineClass"]
+        before = {r.key: await estate.observed(r) for r in resources}
+        await restarted(estate)
+        for key, seen in before.items():
+            if key.kind != "Solution":  # names of versions are asked for again
+                assert await estate.observed(estate.lookup.resources[key]) == seen
+        assert {call for call in estate.client.take() if not call.startswith("List")} == set()
+
+    asyncio.run(scenario())
+
+
+def test_after_a_restart_what_somebody_changed_meanwhile_is_seen() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.solution()
+        await estate.version()
+        campaign = await estate.campaign()
+        observed = await estate.observed(campaign)
+        await restarted(estate)
+        await estate.client.call("UpdateCampaign", campaignArn=observed.id, minProvisionedTPS=9)
+        await estate.pass_time(1800)
+        [campaign] = estate.lookup.all("Campaign")
+        assert (await estate.observed(campaign)).fields["minProvisionedTPS"] == 9
 
     asyncio.run(scenario())

@@ -19,7 +19,7 @@ from reco.decide.model import (
     Waiting,
 )
 from reco.decide.references import References, blocker
-from reco.engines.personalize import details, errors
+from reco.engines.personalize import details, errors, resuming
 from reco.engines.personalize.client import PersonalizeClient, pages
 from reco.engines.personalize.finding import Finder
 from reco.engines.personalize.kinds import ROWS, TRANSITIONAL, Row, created, update_state
@@ -169,6 +169,10 @@ class PersonalizeEngine:
         if isinstance(found, Absent):
             poller.watch(resource.key, Interest(None, name))
             return found
+        if recorded is not None and not fresh:
+            resumed = await self._resumed(row, resource, wanted, recorded)
+            if resumed is not None:
+                return resumed
         answer = await self._described(row, found, fresh=fresh)
         if answer is None:
             poller.watch(resource.key, Interest(None, name))
@@ -191,6 +195,24 @@ class PersonalizeEngine:
             answer,
             read_tags=(fresh or recorded is None or self._due_for_sweep(found)),
         )
+
+    async def _resumed(
+        self, row: Row, resource: Resource, wanted: Desired | None, id_: str
+    ) -> Observed | None:
+        """Know an object from the list and the status alone, where that can be."""
+        poller = self._pollers[row.kind]
+        if id_ in poller.descriptions or self._due_for_sweep(id_) or resource.deleted is not None:
+            return None
+        if resource.status.applied is None:
+            return None  # not worth a list
+        entry = (await poller.snapshot(poller.good_until)).entries.get(id_)
+        observed = resuming.resumed(row, resource, wanted, entry)
+        if observed is None or entry is None:
+            return None
+        poller.unchanged[id_] = entry.signature
+        poller.watch(resource.key, Interest(id_, observed.name))
+        answer = resuming.recorded(row, resource, entry)
+        return await self._completed(row, resource, observed, answer, read_tags=False)
 
     async def _described(self, row: Row, id_: str, *, fresh: bool) -> Mapping[str, Any] | None:
         """Describe an object, unless a list shows that nothing has changed since the last time."""
@@ -371,6 +393,7 @@ class PersonalizeEngine:
             await self._client.call(operation, **{row.arn_member: observed.id}, **parameters)
         finally:
             poller.descriptions.pop(observed.id, None)
+            poller.unchanged.pop(observed.id, None)
             self._finder.called(row.kind, observed.name)
 
     # Watching

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from reco.api.resource import Key
+from reco.decide.model import ErrorClass
 from reco.engines.personalize.client import PersonalizeClient, pages
 from reco.engines.personalize.kinds import TRANSITIONAL, Row, created, updated
 from reco.engines.port import EngineError
@@ -131,6 +132,8 @@ class Poller:
     ) -> None:
         self.row = row
         self.descriptions: dict[str, Description] = {}
+        self.unchanged: dict[str, tuple[str, datetime]] = {}
+        """Signatures of entries that are known without a description."""
         self._client = client
         self._timers = timers
         self._settings = settings
@@ -138,6 +141,7 @@ class Poller:
         self._moving: set[Key] = set()
         self._last: Snapshot | None = None
         self._failure: tuple[int, float, EngineError] | None = None
+        self._denied = False
         self._serial = 0
         self._listing: asyncio.Task[Snapshot] | None = None
         self._notify: Callable[[Key], None] | None = None
@@ -177,6 +181,7 @@ class Poller:
         self._moving.discard(key)
         if interest is not None and interest.id is not None and interest.children is None:
             self.descriptions.pop(interest.id, None)
+            self.unchanged.pop(interest.id, None)
 
     def called(self) -> int:
         """Take note that a call was made: look soon and often for a while.
@@ -215,6 +220,8 @@ class Poller:
             listing = self._listing
             # Not awaited itself: who gives up waiting must not cancel it for the others.
             await asyncio.wait({listing})
+            if listing.cancelled():
+                continue
             error = listing.exception()
             if error is not None and not isinstance(error, EngineError):
                 raise error
@@ -248,12 +255,16 @@ class Poller:
             return
         error = listing.exception()
         if error is None:
-            recovered, self._failure = self._failure is not None, None
+            let_in_again, self._denied = self._denied, False
+            self._failure = None
             self._last = listing.result()
-            self._report(self._last, everything=recovered)
+            self._report(self._last, everything=let_in_again)
         elif isinstance(error, EngineError):
             _log.debug("can't list %s: %s", self.row.kind, error)
-            self._report_failure(error)
+            if error.error_class is ErrorClass.ACCESS_DENIED and not self._denied:
+                # Everybody should know. A hiccup concerns only those who need a list just now.
+                self._denied = True
+                self._report_all()
 
     async def run(self, notify: Callable[[Key], None]) -> None:
         """List again and again until cancelled, and name each resource whose object changed."""
@@ -293,10 +304,9 @@ class Poller:
 
     def current(self, id_: str, snapshot: Snapshot) -> bool:
         """Whether the last description of an object still holds, by a list."""
-        described = self.descriptions.get(id_)
+        described, entry = self.descriptions.get(id_), snapshot.entries.get(id_)
         if described is None:
-            return False
-        entry = snapshot.entries.get(id_)
+            return entry is not None and self.unchanged.get(id_) == entry.signature
         if entry is None:
             # Gone, or the list lags behind: only a description tells.
             return described.at >= snapshot.started
@@ -328,6 +338,11 @@ class Poller:
                 interest.reported = change
                 self._notify(key)
 
+    def _report_all(self) -> None:
+        if self._notify is not None:
+            for key in list(self._interests):
+                self._notify(key)
+
     def _change(self, interest: Interest, snapshot: Snapshot) -> object:
         """Return what is new for a resource, or None."""
         if interest.children is not None:
@@ -339,19 +354,11 @@ class Poller:
         if not self.current(interest.id, snapshot):
             entry = snapshot.entries.get(interest.id)
             return entry.signature if entry is not None else "missing"
-        if interest.updating:
-            described = self.descriptions[interest.id]
-            if snapshot.started - described.at >= self._settings.update:
-                return described.at
+        described = self.descriptions.get(interest.id)
+        waited = snapshot.started - described.at if described is not None else 0.0
+        if interest.updating and waited >= self._settings.update:
+            return waited
         return None
-
-    def _report_failure(self, error: EngineError) -> None:
-        if self._notify is None:
-            return
-        for key, interest in list(self._interests.items()):
-            if interest.reported != error.error_class:
-                interest.reported = error.error_class
-                self._notify(key)
 
 
 def states_below(snapshot: Snapshot, parent: str | None) -> tuple[tuple[str, str], ...]:

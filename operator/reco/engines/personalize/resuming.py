@@ -1,0 +1,63 @@
+"""Going on after a restart without describing everything anew.
+
+A list says when an object last changed, and the status says since when it has been in sync. What
+has not changed since then is still as it was wanted, and is known without a call of its own. Should
+two clocks disagree by the seconds in which somebody else changed it, the slow sweep, which
+describes everything in its turn, finds out.
+"""
+
+from typing import Any
+
+from reco.api.resource import Resource
+from reco.api.vocabulary import ConditionType, DriftPolicy
+from reco.decide.model import Desired, Observed, State
+from reco.engines.personalize.kinds import Row
+from reco.engines.personalize.polling import Summary
+
+
+def resumed(
+    row: Row, resource: Resource, wanted: Desired | None, entry: Summary | None
+) -> Observed | None:
+    """Return a resource's object as it must still be, or None where that is not certain.
+
+    Args:
+        row: the kind.
+        resource: the resource, with its recorded object.
+        wanted: what the object should be; None where that is not known.
+        entry: the object's entry in the newest list.
+    """
+    external, applied = resource.status.external, resource.status.applied
+    if wanted is None or entry is None or external is None or applied is None:
+        return None
+    if external.name is None or applied.digest != wanted.digest:
+        return None
+    if resource.spec.drift_policy is DriftPolicy.IGNORE:
+        return None  # in sync may mean that a difference is ignored
+    if row.state(entry.raw) is not State.ACTIVE:
+        return None
+    type_ = ConditionType.SUCCEEDED if resource.kind.runs_to_completion else ConditionType.SYNCED
+    condition = resource.condition(type_)
+    if condition is None or condition.status != "True":
+        return None
+    if entry.updated > condition.last_transition_time:
+        return None
+    _, _, _, region, account, _ = entry.id.split(":", 5)
+    return Observed(
+        id=entry.id,
+        name=external.name,
+        state=State.ACTIVE,
+        fields=wanted.fields,
+        created=entry.created,
+        account=account,
+        region=region,
+    )
+
+
+def recorded(row: Row, resource: Resource, entry: Summary) -> dict[str, Any]:
+    """Return as much of a description as details are made of, from the list and the status."""
+    answer = dict(entry.raw)
+    if row.kind == "EventTracker":
+        answer["trackingId"] = resource.status.tracking_id
+    if row.kind == "SolutionVersion" and resource.status.training_hours is not None:
+        answer["trainingHours"] = float(resource.status.training_hours)
+    return answer
