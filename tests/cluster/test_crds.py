@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hack.control_plane import ControlPlane, KubectlError
 
+from hack.control_plane import ControlPlane, KubectlError
 from reco.api.kinds import KINDS, Kind
 from reco.api.vocabulary import API_VERSION
+from tests.unit.api.verdicts import manifests
 
+ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
+PUBLISHED = [
+    *sorted((ROOT / "examples").rglob("*.yaml")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "README.md",
+]
 EXPECTATION = "# refused: "
 SHARED_NAMESPACE = "default"  # every file of the corpus has a name of its own
 
@@ -55,6 +62,15 @@ def test_a_bad_manifest_or_edit_is_refused_with_a_text_that_says_what_is_allowed
         apply(crds, SHARED_NAMESPACE, bad)
 
     assert text.partition("\n")[0].removeprefix(EXPECTATION) in str(refusal.value)
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
+def test_every_manifest_we_publish_is_accepted(
+    crds: ControlPlane, namespace: str, path: Path
+) -> None:
+    for _, manifest in manifests(path):
+        metadata = manifest["metadata"] | {"namespace": namespace}
+        apply(crds, namespace, manifest | {"metadata": metadata})
 
 
 def test_a_resource_nobody_has_looked_at_does_not_look_finished(
