@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.unit.api.verdicts import manifests, refused_by_model, refused_by_schema
 
 ROOT = Path(__file__).parents[3]
