@@ -42,6 +42,32 @@ def test_objects_in_flight_cost_pages_not_describes() -> None:
     asyncio.run(scenario())
 
 
+def test_where_lists_are_long_and_little_moves_it_is_described_instead() -> None:
+    async def scenario() -> None:
+        estate = build(settings=Settings(durations={"DatasetGroup": 120}), poll=POLL)
+        for number in range(250):
+            await estate.client.call("CreateDatasetGroup", name=f"other-{number}")
+        group = estate.resource("DatasetGroup", "movies", {})
+        assert await estate.look(group) == Absent()
+        group = await estate.create(group)
+        async with running(estate) as notified:
+            await estate.look(group)
+            await estate.pass_time(70)  # what was just called for is listed for a while
+            notified.clear()
+            estate.client.take()
+            for _ in range(12):
+                await estate.pass_time(10)
+                while notified:
+                    assert notified.pop() == group.key
+                    await estate.look(group)
+            assert (await estate.observed(group)).state is State.ACTIVE
+            calls = Counter(estate.client.take())
+        assert calls["ListDatasetGroups"] == 0
+        assert 4 <= calls["DescribeDatasetGroup"] <= 7
+
+    asyncio.run(scenario())
+
+
 def test_everything_ends_up_observed_with_one_describe_more_for_each() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)

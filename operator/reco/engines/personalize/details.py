@@ -13,7 +13,8 @@ from reco.api.resource import Resource
 from reco.decide.model import ErrorClass, State
 from reco.engines.personalize.client import PersonalizeClient
 from reco.engines.personalize.kinds import Row
-from reco.engines.personalize.polling import PollSettings, Snapshot, Summary, Timers
+from reco.engines.personalize.listing import Snapshot, Summary
+from reco.engines.personalize.polling import PollSettings, Timers
 from reco.engines.personalize.render import Place
 from reco.engines.port import EngineError
 

@@ -23,14 +23,8 @@ from reco.engines.personalize import details, errors, resuming
 from reco.engines.personalize.client import PersonalizeClient, pages
 from reco.engines.personalize.finding import Finder
 from reco.engines.personalize.kinds import ROWS, TRANSITIONAL, Row, created, update_state
-from reco.engines.personalize.polling import (
-    Description,
-    Interest,
-    Poller,
-    PollSettings,
-    Timers,
-    states_below,
-)
+from reco.engines.personalize.listing import Description, states_below
+from reco.engines.personalize.polling import Interest, Poller, PollSettings, Timers
 from reco.engines.personalize.render import Place, Rendered
 from reco.engines.port import Capabilities, EngineError
 
@@ -219,7 +213,8 @@ class PersonalizeEngine:
         self._finder.check_place(row, id_)
         poller = self._pollers[row.kind]
         known = poller.descriptions.get(id_)
-        if known is not None and not fresh and not self._due_for_sweep(id_):
+        due = fresh or self._due_for_sweep(id_) or poller.unseen(id_)
+        if known is not None and not due:
             # Lists may not show updates.
             waited = self._timers.time() - known.at < self._settings.update
             if waited or not _updating(row, known.answer):

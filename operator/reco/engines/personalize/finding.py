@@ -16,7 +16,8 @@ from reco.engines.personalize import errors
 from reco.engines.personalize.client import PersonalizeClient, pages
 from reco.engines.personalize.details import Versions
 from reco.engines.personalize.kinds import Row
-from reco.engines.personalize.polling import Poller, PollSettings, Snapshot, Timers
+from reco.engines.personalize.listing import Snapshot
+from reco.engines.personalize.polling import Poller, PollSettings, Timers
 from reco.engines.personalize.render import Place
 from reco.engines.port import EngineError
 

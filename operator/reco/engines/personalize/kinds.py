@@ -61,6 +61,11 @@ class Row:
         """The member of a description that holds the latest update."""
         return f"latest{self.kind}Update"
 
+    def moves(self, answer: Answer) -> bool:
+        """Whether what was described will change by itself, or is being updated."""
+        latest = answer.get(self.update_member) or {}
+        return bool({answer.get("status"), latest.get("status")} & TRANSITIONAL)
+
     def state(self, answer: Answer) -> State:
         """Translate the status of a description or summary.
 

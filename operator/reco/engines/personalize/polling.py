@@ -8,15 +8,20 @@ while something of ours moves and slowly when nothing does, and what changed is 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from reco.api.resource import Key
 from reco.decide.model import ErrorClass
-from reco.engines.personalize.client import PersonalizeClient, pages
-from reco.engines.personalize.kinds import TRANSITIONAL, Row, created, updated
+from reco.engines.personalize.client import PersonalizeClient
+from reco.engines.personalize.kinds import TRANSITIONAL, Row
+from reco.engines.personalize.listing import (
+    Description,
+    Snapshot,
+    states_below,
+    take_snapshot,
+)
 from reco.engines.port import EngineError
 
 _log = logging.getLogger(__name__)
@@ -58,56 +63,6 @@ class Timers:
     random: random.Random
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One entry of a list."""
-
-    id: str
-    name: str | None
-    """None for solution versions, whose lists show no names."""
-    status: str
-    created: datetime
-    updated: datetime
-    raw: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def signature(self) -> tuple[str, datetime]:
-        """What changes when the object changes."""
-        return self.status, self.updated
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All objects of a kind, as listed."""
-
-    serial: int
-    """Its place in the order of lists and calls of this kind."""
-    started: float
-    """When the first page was asked for, in monotonic time."""
-    at: datetime
-    """The same by the clock."""
-    entries: Mapping[str, Summary]
-    by_name: Mapping[str, Summary]
-    by_parent: Mapping[str, Sequence[Summary]]
-    """By the id less its last part, newest first: the versions of a solution."""
-
-
-@dataclass(slots=True)
-class Description:
-    """What was last described of an object."""
-
-    answer: Mapping[str, Any]
-    at: float
-    """When it was asked for, in monotonic time."""
-    listed: tuple[str, datetime] | None
-    """The signature of the list's entry at that time."""
-
-    @property
-    def signature(self) -> tuple[str, datetime]:
-        """The signature that a list of the same time would show."""
-        return self.answer.get("status", ""), updated(self.answer)
-
-
 @dataclass(slots=True)
 class Interest:
     """One resource that wants to know of changes."""
@@ -142,6 +97,7 @@ class Poller:
         self._last: Snapshot | None = None
         self._failure: tuple[int, float, EngineError] | None = None
         self._denied = False
+        self._told = float("-inf")
         self._serial = 0
         self._listing: asyncio.Task[Snapshot] | None = None
         self._notify: Callable[[Key], None] | None = None
@@ -152,7 +108,23 @@ class Poller:
     def period(self) -> float:
         """Seconds between two lists as things are."""
         hurried = self._timers.time() < self._hurry_until
-        return self._settings.fast if self._moving or hurried else self._settings.slow
+        fast = hurried or (self._moving and not self._one_by_one)
+        return self._settings.fast if fast else self._settings.slow
+
+    @property
+    def _one_by_one(self) -> bool:
+        """Whether to describe what moves takes fewer calls than to list the kind.
+
+        Versions and imports can't be deleted, so their lists grow for as long as an account lives.
+        """
+        return self._last is not None and 0 < len(self._moving) < self._last.pages
+
+    def unseen(self, id_: str) -> bool:
+        """Whether an object that is followed by descriptions is due for one."""
+        described = self.descriptions.get(id_)
+        if described is None or not self._one_by_one or not self.row.moves(described.answer):
+            return False
+        return self._timers.time() - described.at >= self._settings.fast / 2
 
     @property
     def last(self) -> Snapshot | None:
@@ -227,27 +199,14 @@ class Poller:
                 raise error
 
     async def _list(self) -> Snapshot:
-        started, at, serial = self._timers.time(), self._timers.clock(), self._next_serial()
-        entries: dict[str, Summary] = {}
+        serial, started = self._next_serial(), self._timers.time()
         try:
-            async for page in pages(self._client, f"List{self.row.kind}s"):
-                for raw in page.get(self.row.list_member, ()):
-                    entry = _summary(self.row, raw)
-                    entries[entry.id] = entry
+            return await take_snapshot(
+                self.row, self._client, serial, started, self._timers.clock()
+            )
         except EngineError as error:
             self._failure = (serial, started, error)
             raise
-        children: dict[str, list[Summary]] = {}
-        for entry in sorted(entries.values(), key=lambda entry: (entry.created, entry.id)):
-            children.setdefault(entry.id.rpartition("/")[0], []).insert(0, entry)
-        return Snapshot(
-            serial,
-            started,
-            at,
-            entries,
-            {entry.name: entry for entry in entries.values() if entry.name is not None},
-            children,
-        )
 
     def _listed(self, listing: asyncio.Task[Snapshot]) -> None:
         self._listing = None
@@ -271,23 +230,36 @@ class Poller:
         self._notify = notify
         try:
             while True:
-                await self._pause()
-                try:
-                    await self.snapshot(self._timers.time())
-                except EngineError:
-                    continue  # reported to the resources when the listing ended
+                if await self._pause():
+                    try:
+                        await self.snapshot(self._timers.time())
+                    except EngineError:
+                        continue  # the resources were told when the listing ended
+                else:
+                    self._told = self._timers.time()
+                    for key in list(self._moving):
+                        notify(key)
         finally:
             self._notify = None
 
-    async def _pause(self) -> None:
-        """Wait until the next list is due; what is asked for meanwhile may make it due earlier."""
+    async def _pause(self) -> bool:
+        """Wait until the next list is due, or a look at what moves without one.
+
+        What is asked for meanwhile may make it due earlier. Returns whether a list is due.
+        """
         stretch = 1 + self._settings.jitter * self._timers.random.random()
         while True:
             self._wake.clear()
             due = self._newest_try() + self.period * stretch
-            left = due - self._timers.time()
+            now = self._timers.time()
+            left = due - now
             if self._interests and left <= 0:
-                return
+                return True
+            if self._one_by_one:
+                look = self._told + self._settings.fast * stretch - now
+                if look <= 0:
+                    return False
+                left = min(left, look)
             waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
             if self._interests:
                 waits.append(asyncio.ensure_future(self._timers.sleep(left)))
@@ -359,21 +331,3 @@ class Poller:
         if interest.updating and waited >= self._settings.update:
             return waited
         return None
-
-
-def states_below(snapshot: Snapshot, parent: str | None) -> tuple[tuple[str, str], ...]:
-    """Return ids and states of what lies below an id, newest first."""
-    if parent is None:
-        return ()
-    return tuple((entry.id, entry.status) for entry in snapshot.by_parent.get(parent, ()))
-
-
-def _summary(row: Row, raw: Mapping[str, Any]) -> Summary:
-    return Summary(
-        id=raw[row.arn_member],
-        name=raw.get(row.name_member),
-        status=raw.get("status", ""),
-        created=created(raw),
-        updated=updated(raw),
-        raw=raw,
-    )

@@ -12,7 +12,7 @@ from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType, DriftPolicy
 from reco.decide.model import Desired, Observed, State
 from reco.engines.personalize.kinds import Row
-from reco.engines.personalize.polling import Summary
+from reco.engines.personalize.listing import Summary
 
 
 def resumed(
