@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.contract.emulator.estate import Service
 
 from reco.emulator.testing import in_thread, simulated
+from tests.contract.emulator.estate import Service
 
 
 @pytest.fixture

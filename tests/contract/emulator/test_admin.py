@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.emulator.estate import ACCOUNT, REGION, Service, refusal
 
 from reco.emulator.testing import in_thread, simulated
+from tests.contract.emulator.estate import ACCOUNT, REGION, Service, refusal
 
 
 def test_the_log_tells_every_request_with_its_outcome(service: Service) -> None:

@@ -7,6 +7,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+
 from tests.contract.emulator.estate import ITEMS, Service, avro, column, refusal
 
 

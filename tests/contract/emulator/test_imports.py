@@ -3,6 +3,7 @@
 import gzip
 
 import pytest
+
 from tests.contract.emulator.estate import ROLE, Service, interactions_csv, refusal
 
 HEADER = b"USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\n"

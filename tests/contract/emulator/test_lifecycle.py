@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.contract.emulator.estate import ITEMS, RECIPES, Service, avro, column, refusal
 
 from reco.emulator.testing import in_thread, simulated
 from reco.emulator.world import Settings
+from tests.contract.emulator.estate import ITEMS, RECIPES, Service, avro, column, refusal
 
 
 def timeline(service: Service, status: Callable[[], str], seconds: int, step: int) -> list[str]:

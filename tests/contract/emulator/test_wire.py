@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.contract.emulator.estate import INTERACTIONS, ITEMS, RECIPES, Service, refusal
 
 from reco.emulator.conformance import nonconformities
 from reco.emulator.encoding import encode, java_double
+from tests.contract.emulator.estate import INTERACTIONS, ITEMS, RECIPES, Service, refusal
 
 STAMPS = {"creationDateTime", "lastUpdatedDateTime"}
 

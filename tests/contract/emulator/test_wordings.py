@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.contract.emulator.estate import (
     ACCOUNT,
     INTERACTIONS,

@@ -1,0 +1,47 @@
+"""docs/emulator.md says what the code does."""
+
+import argparse
+import re
+from pathlib import Path
+
+from reco.cli import emulate
+from reco.emulator.faults import KINDS_OF_FAULTS
+from reco.emulator.kinds import PHASES
+
+PAGE = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text()
+
+
+def rows(after: str) -> dict[str, list[str]]:
+    """Read the first table after a text: cells by the code words of the first column."""
+    table = re.findall(r"(?:^\|.*\n)+", PAGE[PAGE.index(after) :], re.MULTILINE)[0]
+    found: dict[str, list[str]] = {}
+    for line in table.splitlines()[2:]:
+        first, *others = (cell.strip() for cell in line.strip("|").split(" | "))
+        for word in re.findall(r"`([^`]+)`", first):
+            found[word.split()[0]] = [cell.strip("| ") for cell in others]
+    return found
+
+
+def test_the_table_of_durations_is_that_of_the_code() -> None:
+    documented = {
+        label.replace("...", "SolutionVersion"): (float(cells[0]), float(cells[1] or 0))
+        for label, cells in rows("## Time").items()
+    }
+    assert documented == {label: (one.total, one.pending) for label, one in PHASES.items()}
+
+
+def test_every_fault_is_documented() -> None:
+    assert list(rows("### Faults")) == list(KINDS_OF_FAULTS)
+
+
+def test_every_flag_is_documented() -> None:
+    parser = emulate.add_parser(argparse.ArgumentParser().add_subparsers())
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    assert set(rows("## Start")) == flags - {"-h", "--help"}
+
+
+def test_the_command_refuses_what_would_do_nothing() -> None:
+    parser = argparse.ArgumentParser()
+    emulate.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["emulate", "--duration", "Cheese=3"])
+    assert emulate.run(arguments) == 2

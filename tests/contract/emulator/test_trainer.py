@@ -1,0 +1,93 @@
+"""The emulator's real trainer, with the recipes and a worker process of its own."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reco.emulator.ports import Event, TrainingJob, TrainingResult
+from reco.emulator.trainer import RecipeTrainer
+
+
+def job(
+    arn: str, users: int, recipe: str = "aws-user-personalization", each: int = 30
+) -> TrainingJob:
+    count = users * each
+    return TrainingJob(
+        arn=arn,
+        recipe=recipe,
+        interactions={
+            "USER_ID": [str(n // each) for n in range(count)],
+            "ITEM_ID": [str((n // each * 7 + n % each * 3) % 60) for n in range(count)],
+            "TIMESTAMP": [1_600_000_000 + n % each * 60 for n in range(count)],
+            "EVENT_TYPE": ["watch"] * count,
+            "EVENT_VALUE": [None] * count,
+        },
+        items={"ITEM_ID": ["60", "61"], "GENRES": ["Drama", None]},
+        categories=("GENRES",),
+    )
+
+
+def wait(trainer: RecipeTrainer, arn: str) -> TrainingResult:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        result = trainer.result(arn)
+        if result is not None:
+            return result
+        time.sleep(0.05)  # the end of another process has no event to wait for here
+    raise AssertionError(f"{arn} was not trained within 60 s")
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Iterator[RecipeTrainer]:
+    trainer = RecipeTrainer(tmp_path)
+    yield trainer
+    trainer.close()
+
+
+def test_a_training_ends_with_metrics_and_a_model_that_outlive_the_process(
+    trainer: RecipeTrainer, tmp_path: Path
+) -> None:
+    trainer.start(job("good", users=40))
+    trainer.start(job("few-users", users=20, each=60))
+    trainer.start(job("few-rows", users=30, each=3))
+    good = wait(trainer, "good")
+    assert good.failure_reason is None
+    assert "normalized_discounted_cumulative_gain_at_25" in good.metrics
+    reason = wait(trainer, "few-users").failure_reason
+    assert reason == "Dataset has fewer than 25 users with at least 2 interactions each"
+    assert "1000 interactions" in (wait(trainer, "few-rows").failure_reason or "")
+    trainer.close()
+
+    again = RecipeTrainer(tmp_path)
+    assert again.knows("good")
+    assert again.result("good") == good
+    model = again.model("good")
+    before = model.recommend(user="3", item=None, count=5, events=[], exploration={})
+    assert len(before) == 5
+    event = Event(before[0].item, "watch", None, 1_700_000_000)
+    after = model.recommend(user="3", item=None, count=5, events=[event], exploration={})
+    assert before[0].item not in {one.item for one in after}
+    ranked = model.rank(user="3", items=["nobody-knows", "1", "2"], events=[])
+    assert [one.score is None for one in ranked] == [False, False, True]
+    again.discard("good")
+    assert not again.knows("good")
+    assert list(tmp_path.glob("*.model")) == []
+    again.close()
+
+
+def test_popularity_does_not_listen_to_events(trainer: RecipeTrainer) -> None:
+    trainer.start(job("popular", users=40, recipe="aws-popularity-count"))
+    wait(trainer, "popular")
+    model = trainer.model("popular")
+    before = model.recommend(user="3", item=None, count=5, events=[], exploration={})
+    event = Event(before[0].item, "watch", None, 1_700_000_000)
+    assert model.recommend(user="3", item=None, count=5, events=[event], exploration={}) == before
+    assert all(one.score is None for one in before)
+
+
+def test_hyperparameters_are_checked_by_the_recipe(trainer: RecipeTrainer) -> None:
+    trainer.check("aws-user-personalization", {"hidden_dimension": "64"})
+    with pytest.raises(ValueError, match="hidden_dimension"):
+        trainer.check("aws-user-personalization", {"hidden_dimension": "7"})
