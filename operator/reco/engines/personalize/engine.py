@@ -199,7 +199,7 @@ class PersonalizeEngine:
             return None
         if resource.status.applied is None:
             return None  # not worth a list
-        entry = (await poller.snapshot(poller.good_until)).entries.get(id_)
+        entry = (await poller.snapshot(poller.good_since)).entries.get(id_)
         observed = resuming.resumed(row, resource, wanted, entry)
         if observed is None or entry is None:
             return None
@@ -218,7 +218,7 @@ class PersonalizeEngine:
             # Lists may not show updates.
             waited = self._timers.time() - known.at < self._settings.update
             if waited or not _updating(row, known.answer):
-                snapshot = await poller.snapshot(poller.good_until)
+                snapshot = await poller.snapshot(poller.good_since)
                 if poller.current(id_, snapshot) or poller.carry_over(id_, snapshot):
                     # Somebody may have invalidated it while we waited for the list.
                     known = poller.descriptions.get(id_)
@@ -302,7 +302,7 @@ class PersonalizeEngine:
     ) -> tuple[details.ExternalVersion, ...]:
         """Return a solution's versions, and watch for new ones."""
         poller = self._pollers["SolutionVersion"]
-        snapshot = await poller.snapshot(poller.good_until)
+        snapshot = await poller.snapshot(poller.good_since)
         children = states_below(snapshot, solution)
         moving = any(status in TRANSITIONAL for _, status in children)
         poller.watch(

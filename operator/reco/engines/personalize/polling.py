@@ -132,7 +132,7 @@ class Poller:
         return self._last
 
     @property
-    def good_until(self) -> float:
+    def good_since(self) -> float:
         """The start of the oldest list that need not be repeated, in monotonic time."""
         return self._timers.time() - self.period * (1 + self._settings.jitter)
 
