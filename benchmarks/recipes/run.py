@@ -25,10 +25,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.datasets import Dataset, default_dataset, movielens
-
 from reco.recipes import train
 from reco.recipes.linear import LinearSettings
 from reco.recipes.metrics import Outcome, coverage, per_user

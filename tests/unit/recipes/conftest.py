@@ -1,18 +1,12 @@
 """A small made-up data set and one model of each recipe, trained once per session."""
 
-import sys
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-from reco.recipes import RECIPES, Model, train
-
-# `benchmarks` lies beside `tests` and is not installed.
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
 from benchmarks.datasets import Dataset, synthetic
+from reco.recipes import RECIPES, Model, train
 
 
 @pytest.fixture(scope="session")

@@ -4,21 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.datasets import Dataset
 from reco.recipes import ArtifactError, Interactions, Model, load, save, train
 
 TRAIN_AND_SAVE_ALL = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
 from benchmarks.datasets import synthetic
 from reco.recipes import RECIPES, save, train
 data = synthetic(3, users=150, items=600, ratings=12_000)
 for recipe in RECIPES:
-    save(train(recipe, data.interactions, items=data.items), Path(sys.argv[2]) / recipe)
+    save(train(recipe, data.interactions, items=data.items), Path(sys.argv[1]) / recipe)
 """
 
 
@@ -26,10 +25,7 @@ for recipe in RECIPES:
 def trained_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of every recipe's artefact, trained by another process."""
     directory = tmp_path_factory.mktemp("elsewhere")
-    root = Path(__file__).resolve().parents[3]
-    subprocess.run(
-        [sys.executable, "-c", TRAIN_AND_SAVE_ALL, str(root), str(directory)], check=True
-    )
+    subprocess.run([sys.executable, "-c", TRAIN_AND_SAVE_ALL, str(directory)], check=True)
     return directory
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from benchmarks.datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.datasets import Dataset
 from reco.recipes import Event, Interactions, Items, Model, train
 
 PERSONAL = "aws-user-personalization-v2"

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from benchmarks.datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.datasets import Dataset
 from reco.recipes import (
     RECIPES,
     Event,
@@ -14,7 +14,8 @@ from reco.recipes import (
     train_and_evaluate,
     validate_hyperparameters,
 )
-from reco.recipes.training import hold_out
+from reco.recipes.metrics import per_user
+from reco.recipes.training import HeldOutUser, hold_out, outcomes
 
 PERSONAL = "aws-user-personalization-v2"
 NDCG = "normalized_discounted_cumulative_gain_at_10"
@@ -231,3 +232,14 @@ def test_without_recency_the_order_of_a_history_hardly_matters(dataset: Dataset)
         return float(np.mean(kept))
 
     assert kept_when_reversed("false") > 1.5 * kept_when_reversed("true")
+
+
+def test_knowing_a_users_newest_events_improves_the_answer(dataset: Dataset) -> None:
+    rest, users = hold_out(dataset.interactions, np.unique(dataset.interactions.user_ids)[:60])
+    model = train(PERSONAL, rest)
+    stale = [HeldOutUser(user.history[:-5], user.relevant) for user in users]
+
+    def gain(known: list[HeldOutUser]) -> float:
+        return float(per_user(outcomes(model, known))[NDCG].mean())
+
+    assert gain(users) > 1.15 * gain(stale)
