@@ -187,6 +187,22 @@ def test_without_credentials_access_is_denied_and_no_call_is_made(
     asyncio.run(scenario())
 
 
+def test_without_credentials_no_role_can_be_assumed(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        async with connected(wire.url, assumeRole={"roleARN": ROLE}) as client:
+            with pytest.raises(EngineError) as caught:
+                await client.call("ListSchemas")
+        assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.usefixtures("credentials")
 def test_equal_settings_share_a_connection_and_one_account_shares_a_rate() -> None:
     settings = PersonalizeSettings.model_validate({"region": REGION, "requestsPerSecond": 100})
@@ -245,7 +261,7 @@ def test_a_role_is_assumed_before_the_first_call(
             wire.url, assumeRole={"roleARN": ROLE, "externalID": "shared-word"}
         ) as client:
             await client.call("ListSchemas")
-            credentials = client._reads._request_signer._credentials
+            credentials = client._services().reads._request_signer._credentials
             assert credentials.method == "assume-role"
             assert credentials.access_key.startswith("ASIA")
 

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -24,6 +26,7 @@ from reco.engines.personalize.client import SourceListing, SourceObject
 from reco.engines.personalize.throttle import TokenBucket
 from reco.engines.port import EngineError
 
+Answer = TypeVar("Answer")
 OnCall = Callable[[str, float, str], None]
 """Told of each call: operation, seconds, and `OK` or the class of the error."""
 
@@ -68,6 +71,7 @@ class AwsConnections:
     ) -> None:
         self._on_call = on_call
         self._session = session or botocore.session.get_session()
+        self._lock = Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="personalize")
         self._clients: dict[tuple[object, ...], AwsClient] = {}
         self._buckets: dict[_Account, TokenBucket] = {}
@@ -84,22 +88,37 @@ class AwsConnections:
             bucket.slow_down(settings.requests_per_second)
         key = (account, role, settings.endpoint_url, settings.s3_endpoint_url)
         if key not in self._clients:
-            session = self._session_for(settings.region, role)
-            self._clients[key] = AwsClient(session, settings, bucket, self._threads, self._on_call)
+            self._clients[key] = AwsClient(
+                partial(self._connect, settings), bucket, self._threads, self._on_call
+            )
         return self._clients[key]
 
     def close(self) -> None:
         """Let the threads go; calls under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _connect(self, settings: PersonalizeSettings) -> "_Services":
+        """Make the service clients. In a thread: looking for credentials may take seconds."""
+        with self._lock:  # sessions are not safe for several threads, clients are
+            session = self._session_for(settings.region, settings.assume_role)
+
+            def client(service: str, endpoint: str | None, config: Config) -> Any:  # noqa: ANN401 - botocore's clients
+                return session.create_client(
+                    service, region_name=settings.region, endpoint_url=endpoint, config=config
+                )
+
+            return _Services(
+                reads=client("personalize", settings.endpoint_url, _READS),
+                changes=client("personalize", settings.endpoint_url, _CHANGES),
+                s3=client("s3", settings.s3_endpoint_url, _s3_config(settings)),
+            )
+
     def _session_for(self, region: str, role: AssumeRole | None) -> botocore.session.Session:
         if role is None:
             return self._session
         source = self._session.get_credentials()
         if source is None:
-            raise ValueError(
-                f"can't assume {role.role_arn}: the operator has no credentials of its own"
-            )
+            raise exceptions.NoCredentialsError
         extra = {"RoleSessionName": SESSION_NAME}
         if role.external_id is not None:
             extra["ExternalId"] = role.external_id
@@ -138,64 +157,80 @@ class _Fixed:
         return self.credentials
 
 
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """botocore's clients; they may be used by several threads."""
+
+    reads: Any
+    changes: Any
+    s3: Any
+
+
 class AwsClient:
-    """A connection to one account and region; implements `PersonalizeClient`."""
+    """A connection to one account and region; implements `PersonalizeClient`.
+
+    Args:
+        connect: makes the service clients; called in a thread at the first call.
+        bucket: the rate of the account.
+        threads: where calls are made.
+        on_call: told of each call.
+    """
 
     def __init__(
         self,
-        session: botocore.session.Session,
-        settings: PersonalizeSettings,
+        connect: Callable[[], _Services],
         bucket: TokenBucket,
         threads: ThreadPoolExecutor,
         on_call: OnCall | None,
     ) -> None:
-        def connect(service: str, endpoint: str | None, config: Config) -> Any:  # noqa: ANN401 - botocore's clients
-            return session.create_client(
-                service, region_name=settings.region, endpoint_url=endpoint, config=config
-            )
-
-        self._reads = connect("personalize", settings.endpoint_url, _READS)
-        self._changes = connect("personalize", settings.endpoint_url, _CHANGES)
-        self._s3 = connect("s3", settings.s3_endpoint_url, _s3_config(settings))
+        self._connect = connect
         self._bucket = bucket
         self._threads = threads
         self._on_call = on_call
+        self._lock = Lock()
+        self._connected: _Services | None = None
+
+    def _services(self) -> _Services:
+        with self._lock:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
 
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
         """Call an operation in a thread, when its turn comes."""
         await self._bucket.take()
-        client = self._changes if errors.is_mutating(operation) else self._reads
-        method = getattr(client, xform_name(operation))
-        answer: dict[str, Any] = await self._in_thread(operation, method, parameters)
+        return await self._in_thread(operation, lambda: self._send(operation, parameters))
+
+    def _send(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        services = self._services()
+        client = services.changes if errors.is_mutating(operation) else services.reads
+        answer: dict[str, Any] = getattr(client, xform_name(operation))(**parameters)
         answer.pop("ResponseMetadata", None)
         return answer
 
     async def list_source(self, location: str) -> SourceListing:
         """List a location in object storage."""
-        return SourceListing(
-            tuple(await self._in_thread("ListObjectsV2", self._list, {"location": location}))
-        )
+        return await self._in_thread("ListObjectsV2", lambda: self._list(location))
 
-    def _list(self, location: str) -> list[SourceObject]:
+    def _list(self, location: str) -> SourceListing:
         parts = urlsplit(location)
         path = parts.path.removeprefix("/")
         folder = path if path.endswith("/") or not path else f"{path}/"
-        found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=path)
-        return [
-            SourceObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
-            for page in found
-            for entry in page.get("Contents", ())
-            if entry["Key"] == path or entry["Key"].startswith(folder)
-        ]
+        pages = self._services().s3.get_paginator("list_objects_v2")
+        return SourceListing(
+            tuple(
+                SourceObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+                for page in pages.paginate(Bucket=parts.netloc, Prefix=path)
+                for entry in page.get("Contents", ())
+                if entry["Key"] == path or entry["Key"].startswith(folder)
+            )
+        )
 
-    async def _in_thread(
-        self, operation: str, method: Callable[..., Any], parameters: Mapping[str, Any]
-    ) -> Any:  # noqa: ANN401 - JSON
+    async def _in_thread(self, operation: str, work: Callable[[], Answer]) -> Answer:
         started = time.monotonic()
         outcome = "OK"
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, lambda: method(**parameters))
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (exceptions.BotoCoreError, exceptions.ClientError) as error:
             classed = classify(operation, error)
             outcome = classed.error_class.value
