@@ -1,0 +1,265 @@
+"""The operator as a process against a real API server: start, loss, takeover and end."""
+
+import json
+import re
+import signal
+import socket
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from hack.control_plane import ControlPlane
+from hack.processes import Process, free_port
+
+Start = Callable[..., "Operator"]
+QUICK_LEASE = ("--lease", "--lease-duration=4", "--lease-renew-deadline=3", "--lease-retry=0.5")
+
+
+class Operator(Process):
+    """One replica, with its health and metrics."""
+
+    def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        super().__init__(
+            "operator",
+            [
+                Path(sys.executable).with_name("reco"),
+                "operate",
+                f"--kubeconfig={kubeconfig}",
+                f"--listen={self.url.removeprefix('http://')}",
+                *options,
+            ],
+            log=log,
+        )
+
+    def ready(self) -> Self:
+        self.wait_ready(f"{self.url}/readyz", timeout=60)
+        return self
+
+    def role(self) -> str:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz") as answer:
+                return str(json.load(answer)["role"])
+        except urllib.error.HTTPError as error:
+            with error:
+                return str(json.load(error)["role"])
+
+    def metric(self, sample: str) -> float:
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:
+            text = answer.read().decode()
+        found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def until(self, what: Callable[[], bool], reason: str, timeout: float = 30) -> None:
+        self.wait_until(lambda: None if what() else reason, timeout=timeout)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def start(crds: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Start]:
+    """Start replicas that watch the test's namespace."""
+    with ExitStack() as running:
+
+        def start_(*options: str, kubeconfig: Path | None = None, name: str = "1") -> Operator:
+            return running.enter_context(
+                Operator(
+                    kubeconfig or crds.kubeconfig,
+                    tmp_path / f"operator-{name}.log",
+                    f"--namespaces={namespace}",
+                    f"--lease-namespace={namespace}",
+                    *options,
+                )
+            )
+
+        yield start_
+
+
+def apply(plane: ControlPlane, namespace: str, name: str) -> None:
+    """Make a group that waits for a class that does not exist."""
+    manifest = {
+        "apiVersion": "reco.dev/v1alpha1",
+        "kind": "DatasetGroup",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"engineClassName": "not-there"},
+    }
+    plane.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+
+def wait_for_status(plane: ControlPlane, namespace: str, name: str, timeout: int = 30) -> None:
+    plane.kubectl(
+        "wait",
+        "--for=condition=Ready=false",
+        f"--timeout={timeout}s",
+        "-n",
+        namespace,
+        f"dsg/{name}",
+        timeout=timeout + 10,
+    )
+
+
+def test_it_serves_until_it_is_told_to_stop_and_leaves_the_lease_free(
+    crds: ControlPlane, namespace: str, start: Start
+) -> None:
+    operator = start(*QUICK_LEASE).ready()
+    apply(crds, namespace, "group")
+    wait_for_status(crds, namespace, "group")
+    holder = ("get", "lease", "reco-operator", "-n", namespace, "-o", "jsonpath={.spec}")
+    assert json.loads(crds.kubectl(*holder))["holderIdentity"]
+    assert operator.stop(grace=30) == 0
+    assert not json.loads(crds.kubectl(*holder)).get("holderIdentity")
+    ours = [line for line in operator.lines() if line["logger"].startswith("reco")]
+    assert ours
+    assert not [line for line in ours if line["level"] in {"warning", "error"}]
+
+
+def test_what_exists_already_is_looked_at_after_a_restart(
+    crds: ControlPlane, namespace: str, start: Start
+) -> None:
+    for number in range(5):
+        apply(crds, namespace, f"group-{number}")
+    start().ready()
+    for number in range(5):
+        wait_for_status(crds, namespace, f"group-{number}")
+
+
+def test_a_standby_takes_over_from_a_killed_leader(
+    crds: ControlPlane, namespace: str, start: Start
+) -> None:
+    leader = start(*QUICK_LEASE, name="leader").ready()
+    leader.until(lambda: leader.role() == "leader", "not leading")
+    standby = start(*QUICK_LEASE, name="standby").ready()
+    assert standby.role() == "standby"
+    assert standby.metric('leader_election_master_status{name="reco"}') == 0
+    leader.stop(grace=0)
+    standby.until(lambda: standby.role() == "leader", "no takeover", timeout=10)
+    apply(crds, namespace, "after")
+    wait_for_status(crds, namespace, "after")
+
+
+def test_a_leader_that_was_frozen_ends_with_an_error_when_it_wakes(
+    crds: ControlPlane, namespace: str, start: Start
+) -> None:
+    leader = start(*QUICK_LEASE, name="leader").ready()
+    leader.until(lambda: leader.role() == "leader", "not leading")
+    standby = start(*QUICK_LEASE, name="standby").ready()
+    leader._signal(signal.SIGSTOP)
+    standby.until(lambda: standby.role() == "leader", "no takeover", timeout=10)
+    leader._signal(signal.SIGCONT)
+    assert leader.wait(timeout=20) == 1
+    assert any("lease" in line["message"] for line in leader.lines() if line["level"] == "error")
+    apply(crds, namespace, "after")
+    wait_for_status(crds, namespace, "after")
+
+
+class Proxy:
+    """Passes connections on to the API server, until it is cut."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._cut = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Drop every connection and refuse new ones."""
+        self._cut.set()
+        for end in self._open:
+            with suppress(OSError):  # ended by its peer already
+                end.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def mend(self) -> None:
+        self._cut.clear()
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                here, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._cut.is_set():
+                here.close()
+                continue
+            there = socket.create_connection(("127.0.0.1", self._target))
+            self._open += [here, there]
+            for source, sink in ((here, there), (there, here)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with source, suppress(OSError):
+            try:
+                while data := source.recv(65536):
+                    sink.sendall(data)
+            finally:
+                sink.shutdown(socket.SHUT_RDWR)  # lets the other direction end too
+
+
+@pytest.fixture
+def proxy(crds: ControlPlane) -> Iterator[Proxy]:
+    proxy = Proxy(int(crds.server.rpartition(":")[2]))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def proxied(crds: ControlPlane, proxy: Proxy, tmp_path: Path) -> Path:
+    """A kubeconfig that goes through the proxy."""
+    path = tmp_path / "proxied"
+    path.write_text(
+        crds.kubeconfig.read_text().replace(crds.server, f"https://127.0.0.1:{proxy.port}")
+    )
+    return path
+
+
+def test_what_was_deleted_while_it_was_cut_off_leaves_the_cache(
+    crds: ControlPlane, namespace: str, start: Start, proxy: Proxy, proxied: Path
+) -> None:
+    operator = start(kubeconfig=proxied).ready()
+    groups = 'reco_resources{kind="DatasetGroup"}'
+    for name in ("kept", "vanishing"):
+        apply(crds, namespace, name)
+        wait_for_status(crds, namespace, name)
+    operator.until(lambda: operator.metric(groups) == 2, "not in the cache")
+    proxy.cut()
+    crds.kubectl("delete", "dsg", "vanishing", "-n", namespace)
+    apply(crds, namespace, "new")
+    proxy.mend()
+    wait_for_status(crds, namespace, "new", timeout=60)
+    operator.until(lambda: operator.metric(groups) == 2, "still in the cache", timeout=60)
+    assert operator.returncode is None
+
+
+def test_it_rides_out_a_restart_of_the_api_server(
+    crds: ControlPlane, namespace: str, start: Start
+) -> None:
+    operator = start().ready()
+    apply(crds, namespace, "before")
+    wait_for_status(crds, namespace, "before")
+    crds.restart_apiserver(kill=True)
+    apply(crds, namespace, "after")
+    wait_for_status(crds, namespace, "after", timeout=60)
+    assert operator.returncode is None
+
+
+def test_it_says_how_to_reach_a_cluster_when_nobody_told_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    reco = Path(sys.executable).with_name("reco")
+    command = (str(reco), "operate", "--listen=127.0.0.1:0")
+    with Process("operator", command, log=log) as operator:
+        assert operator.wait(timeout=30) == 1
+    assert "RECO_KUBECONFIG" in json.loads(log.read_text().splitlines()[-1])["message"]
