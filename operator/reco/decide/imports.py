@@ -83,7 +83,7 @@ def _status(situation: Situation, jobs: Sequence[Resource]) -> dict[str, Any]:
     good = next((job for job in jobs if runs.good(job)), None)
     if good is not None:
         status["lastSuccessfulJob"] = good.key.name
-        status["lastSuccessfulTime"] = timestamp(runs.made(good))
+        status["lastSuccessfulTime"] = timestamp(runs.ended(good))
     plan = _plan(resource)
     upcoming = plan.next(situation.now) if plan is not None else None
     if upcoming is not None:

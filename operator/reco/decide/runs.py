@@ -63,6 +63,12 @@ def made(run: Resource) -> datetime:
     return run.created
 
 
+def ended(run: Resource) -> datetime:
+    """Return when a run was seen to have ended, by our own clock."""
+    condition = run.condition(ConditionType.SUCCEEDED)
+    return run.created if condition is None else condition.last_transition_time
+
+
 def newest_first(runs: Iterable[Resource]) -> list[Resource]:
     """Return runs ordered by when they were made, the newest first."""
     return sorted(runs, key=lambda run: (made(run), run.key.name), reverse=True)

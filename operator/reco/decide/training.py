@@ -98,7 +98,7 @@ def _status(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any
     status: dict[str, Any] = {
         "running": running.key.name if running is not None else None,
         "latest": best.key.name if best is not None else None,
-        "lastTrainedTime": timestamp(runs.made(best)) if best is not None else None,
+        "lastTrainedTime": timestamp(runs.ended(best)) if best is not None else None,
     }
     if before is not None:
         status |= {
