@@ -17,19 +17,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import Any, Final
 
 import boto3
-from benchmarks.datasets import Dataset, default_dataset
-from hack.control_plane import ControlPlane
-from hack.processes import LOOPBACK, Process, ProcessError
-from hack.s3 import S3Server
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+
+from benchmarks.datasets import Dataset, default_dataset
+from hack.control_plane import ControlPlane
+from hack.processes import LOOPBACK, Process, ProcessError, free_port
+from hack.s3 import S3Server
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MANIFESTS: Final = ROOT / "examples" / "quickstart"
@@ -48,7 +50,8 @@ CREDENTIALS: Final = {
     "AWS_DEFAULT_REGION": REGION,
 }
 
-console = Console()
+# A log has no width of its own; what people look at later should not be folded at 80.
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +154,21 @@ def start(stack: ExitStack, folder: Path) -> Estate:
 
 def start_operator(stack: ExitStack, folder: Path, control_plane: ControlPlane) -> None:
     """Start the operator with looks as frequent as the emulator's time is fast."""
+    listen = f"{LOOPBACK}:{free_port()}"
     operator = Process(
         "operator",
         [
             sys.executable, "-m", "reco.cli.main", "operate",
             "--kubeconfig", str(control_plane.kubeconfig),
-            "--poll-fast-seconds", "0.5",
-            "--poll-slow-seconds", "10",
-            "--metrics-listen", f"{LOOPBACK}:0",
-            "--no-leader-election",
+            "--poll-fast", "0.5",
+            "--poll-slow", "5",
+            "--listen", listen,
         ],
         log=folder / "operator.log",
         env=CREDENTIALS,
     )  # fmt: skip
     stack.enter_context(operator)
+    operator.wait_ready(f"http://{listen}/readyz")
 
 
 def upload(s3: S3Server, dataset: Dataset) -> None:
@@ -238,7 +242,6 @@ def wait_until_ready(kubectl: Callable[..., str]) -> None:
             if time.monotonic() > deadline:
                 raise ProcessError(f"not ready after {DEADLINE_SECONDS:.0f} s")
             time.sleep(0.25)
-    console.print(picture(items))
 
 
 def condition(item: Mapping[str, Any], type_: str) -> dict[str, str]:
@@ -258,11 +261,13 @@ MARKS: Final = {"True": "[green]ready[/green]", "False": "[yellow]waits[/yellow]
 def picture(items: list[dict[str, Any]]) -> Table:
     """Return the resources as a table."""
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for column in ("state", "resource", "what it waits for"):
+        grid.add_column(column, no_wrap=True, overflow="ellipsis")
     for item in items:
         ready = condition(item, "Ready")
         mark = MARKS.get(ready.get("status", ""), "[cyan]works[/cyan]")
         reason, message = ready.get("reason", "Pending"), ready.get("message", "")
-        grid.add_row(mark, title(item), f"[dim]{reason}: {message[:90]}[/dim]")
+        grid.add_row(mark, title(item), f"[dim]{reason}: {message}[/dim]")
     return grid
 
 
@@ -296,7 +301,7 @@ def recommend(estate: Estate) -> None:
         trackingId=tracker["trackingID"],
         userId=user,
         sessionId="quickstart",
-        eventList=[{"eventType": "watch", "itemId": clicked, "sentAt": int(time.time())}],
+        eventList=[{"eventType": "watch", "itemId": clicked, "sentAt": datetime.now(UTC)}],
     )
     after = ask()
     console.print(
@@ -305,12 +310,12 @@ def recommend(estate: Estate) -> None:
         highlight=False,
     )
     grid = Table(box=None, padding=(0, 2, 0, 2))
-    grid.add_column("")
-    grid.add_column("before")
-    grid.add_column("after")
+    for column in ("", "before", "after"):
+        grid.add_column(column, no_wrap=True, overflow="ellipsis")
     for place, (old, new) in enumerate(zip(before, after, strict=True), start=1):
-        style = "" if new in before else "green"
-        grid.add_row(str(place), _titles.get(old, old), f"[{style or 'none'}]{_titles.get(new, new)}[/]")
+        text = _titles.get(new, new)
+        mark = text if new in before else f"[green]{text}  (new)[/green]"
+        grid.add_row(str(place), _titles.get(old, old), mark)
     console.print(grid)
     if before == after:
         raise ProcessError("the event did not change the recommendations")
