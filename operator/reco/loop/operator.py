@@ -130,6 +130,8 @@ class Operator:
             await asyncio.wait({elected, stopping, pulse}, return_when=asyncio.FIRST_COMPLETED)
             if not elected.done():
                 await _cancel(elected)
+                if pulse.done():
+                    pulse.result()
                 return 0
             elected.result()
             return await self._lead(stopping, pulse)
