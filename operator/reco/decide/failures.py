@@ -90,7 +90,8 @@ def _held_up(situation: Situation, reason: Reason, message: str) -> pictures.Con
         message,
         ready=None,
         synced="Unknown",
-        reconciling=spec_driven(situation) and not situation.resource.kind.runs_to_completion,
+        reconciling=pictures.spec_driven(situation)
+        and not situation.resource.kind.runs_to_completion,
         dependencies=None,
         accepted=_keep_accepted(reason, message),
     )
@@ -164,9 +165,3 @@ def _while_deleting(situation: Situation, failure: Failure) -> Decision:
         look_again=wait,
         retry=failure.error_class is ErrorClass.CONFLICT,
     )
-
-
-def spec_driven(situation: Situation) -> bool:
-    """Whether the spec has changed since the external object was last in sync."""
-    applied = situation.resource.status.applied
-    return applied is None or applied.generation != situation.resource.generation

@@ -399,7 +399,7 @@ def _out_of_sync(
     resource = situation.resource
     applied = resource.status.applied
     update = observed.update
-    spec_driven = failures.spec_driven(situation)
+    spec_driven = pictures.spec_driven(situation)
     drift = applied is not None and applied.digest == desired.digest
     says = _differences(observed, differing, tagging)
     if update is not None and update.state in MOVING:

@@ -72,6 +72,12 @@ def _say(
     return Verdict(status, reason, message)
 
 
+def spec_driven(situation: Situation) -> bool:
+    """Whether the spec has changed since the external object was last in sync."""
+    applied = situation.resource.status.applied
+    return applied is None or applied.generation != situation.resource.generation
+
+
 def creating(situation: Situation, reason: Reason, message: str) -> Conditions:
     """The engine is making the object, or is about to."""
     if situation.resource.kind.runs_to_completion:
@@ -100,15 +106,19 @@ def in_sync(
 
 
 def waiting(situation: Situation, reason: Reason, message: str, *, exists: bool) -> Conditions:
-    """Something that the spec refers to is missing. What exists already goes on serving."""
+    """Something that the spec refers to is missing. What exists already goes on serving.
+
+    What was in sync with this spec stays Ready: nothing is being carried out that waits.
+    """
+    wants_more = not exists or spec_driven(situation)
     return show(
         situation,
         reason,
         message,
-        ready=None if exists else "False",
+        ready="False" if wants_more else None,
         available="True" if exists else "False",
         synced="Unknown",
-        reconciling=not situation.resource.kind.runs_to_completion,
+        reconciling=wants_more and not situation.resource.kind.runs_to_completion,
         dependencies=Verdict("False", reason, message),
         extra=(
             {C.SUCCEEDED: Verdict("Unknown", reason, message)}

@@ -33,9 +33,12 @@ def choose_version(
     solution = references.direct.get("solutionRef")
     if solution is None:
         return references
+    good = [v for v in runs.newest_first(_versions(solution, lookup)) if usable(v)]
     config = spec.campaign_config
     if config is not None and config.sync_with_latest_solution_version:
-        return references
+        if good or resource.status.external is not None:
+            return references
+        return Waiting(_why_none(solution, lookup))  # the service needs one to begin with
     if spec.version.name is not None:
         pinned = references.direct.get("version")
         if pinned is None:
@@ -47,7 +50,6 @@ def choose_version(
                 f" {solution.key.name}"
             )
         return references
-    good = [v for v in runs.newest_first(_versions(solution, lookup)) if usable(v)]
     if not good:
         return Waiting(_why_none(solution, lookup))
     return replace(references, direct={**references.direct, "version": good[0]})
