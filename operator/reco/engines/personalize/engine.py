@@ -383,13 +383,24 @@ class PersonalizeEngine:
     async def _change(
         self, row: Row, observed: Observed, operation: str, parameters: Mapping[str, Any]
     ) -> None:
-        poller = self._pollers[row.kind]
+        # The next look describes it, whatever becomes of the call.
+        self._sweep_due[observed.id] = self._timers.time()
         try:
             await self._client.call(operation, **{row.arn_member: observed.id}, **parameters)
-        finally:
-            poller.descriptions.pop(observed.id, None)
-            poller.unchanged.pop(observed.id, None)
-            self._finder.called(row.kind, observed.name)
+        except EngineError as error:
+            refused = not error.failure.outcome_unknown
+            if refused and error.error_class is not ErrorClass.NOT_FOUND:
+                raise  # nothing has changed, so nobody needs to be told to look: backoff rules
+            self._forget(row, observed)
+            raise
+        self._forget(row, observed)
+
+    def _forget(self, row: Row, observed: Observed) -> None:
+        """Forget what is known of an object that was just changed, and look at it soon."""
+        poller = self._pollers[row.kind]
+        poller.descriptions.pop(observed.id, None)
+        poller.unchanged.pop(observed.id, None)
+        self._finder.called(row.kind, observed.name)
 
     # Watching
 
