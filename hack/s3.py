@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 import boto3
+
 from hack.processes import LOOPBACK, Process, ProcessError, free_port
 
 if TYPE_CHECKING:
