@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from hack.control_plane import ControlPlane
 from hack.kube_assets import CONTROL_PLANE, locate
 from hack.s3 import S3Server
