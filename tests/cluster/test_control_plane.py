@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from hack.control_plane import ControlPlane, KubectlError
 from hack.kube_assets import KUBERNETES_VERSION
 from hack.processes import Process, ProcessError, http_ready
