@@ -2,6 +2,7 @@ import subprocess
 from typing import Any
 
 import pytest
+
 from tests.kstatus.verdicts import judge
 
 
