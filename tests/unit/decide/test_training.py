@@ -4,18 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.support.situations import (
-    CREATED,
-    NOW,
-    condition,
-    observed,
-    resource,
-    settled_status,
-    shown,
-    situation,
-    written,
-)
-
 from reco.api.resource import Resource
 from reco.decide.lifecycle import decide
 from reco.decide.model import (
@@ -26,6 +14,17 @@ from reco.decide.model import (
     ExternalVersion,
     Situation,
     State,
+)
+from tests.support.situations import (
+    CREATED,
+    NOW,
+    condition,
+    observed,
+    resource,
+    settled_status,
+    shown,
+    situation,
+    written,
 )
 
 WANTED = Desired("shop_sol", {"recipeArn": "arn:recipe"}, tags={})
