@@ -133,6 +133,23 @@ def test_a_list_that_lags_does_not_hide_what_was_just_made() -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_former_process_made_is_found_once_its_name_is_refused() -> None:
+    async def scenario() -> None:
+        estate = build(settings=Settings(list_lag=120))
+        await estate.group("other")
+        await estate.pass_time(300)
+        await estate.look(estate.resource("DatasetGroup", "other", {}))  # the account is known
+        await estate.client.call("CreateDatasetGroup", name="shop_movies")
+        group = estate.resource("DatasetGroup", "movies", {})
+        assert isinstance(await estate.look(group), Absent)
+        with pytest.raises(EngineError) as caught:
+            await estate.engine.create("DatasetGroup", estate.desired(group), {})
+        assert caught.value.error_class is ErrorClass.EXISTS
+        assert (await estate.observed(group)).name == "shop_movies"
+
+    asyncio.run(scenario())
+
+
 def test_an_object_with_a_record_is_absent_only_when_described_as_such() -> None:
     async def scenario() -> None:
         estate = build(settings=Settings(list_lag=600))

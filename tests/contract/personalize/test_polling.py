@@ -248,6 +248,29 @@ def test_a_refusal_is_reported_once_to_all_it_concerns_and_so_is_its_end() -> No
     asyncio.run(scenario())
 
 
+def test_what_is_refused_again_and_again_is_neither_listed_for_nor_reported() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.group()
+        await estate.dataset()
+        [group] = estate.lookup.all("DatasetGroup")
+        async with running(estate) as notified:
+            await estate.pass_time(600)
+            await estate.look(group)
+            notified.clear()
+            estate.client.take()
+            for _ in range(10):
+                observed = await estate.observed(group)
+                with pytest.raises(EngineError) as caught:
+                    await estate.engine.delete("DatasetGroup", observed)
+                assert caught.value.error_class is ErrorClass.CONFLICT
+                await estate.pass_time(30)
+            assert notified == []
+        assert Counter(estate.client.take())["ListDatasetGroups"] <= 2
+
+    asyncio.run(scenario())
+
+
 def test_a_hiccup_of_a_list_disturbs_nobody() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)

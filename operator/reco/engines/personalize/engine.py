@@ -332,8 +332,12 @@ class PersonalizeEngine:
             parameters["tags"] = _tag_list(tags)
         try:
             answer = await self._client.call(f"Create{kind}", **parameters)
-        finally:
-            self._finder.called(kind, desired.name)
+        except EngineError as error:
+            # What exists already may be what an earlier call of ours made.
+            if error.failure.outcome_unknown or error.error_class is ErrorClass.EXISTS:
+                self._finder.called(kind, desired.name)
+            raise
+        self._finder.called(kind, desired.name)
         arn: str = answer[row.arn_member]
         return arn
 
