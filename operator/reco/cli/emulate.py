@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import math
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -107,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             ),
             on_ready=_announce,
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, sqlite3.Error) as error:
         sys.stderr.write(f"reco emulate: {error}\n")
         return 2
     return 0
@@ -133,7 +135,7 @@ def _account(text: str) -> str:
 
 def _not_negative(text: str) -> float:
     value = float(text)
-    if value < 0:
+    if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
     return value
 

@@ -98,7 +98,11 @@ class Emulator:
         return now
 
     def next_event(self) -> float | None:
-        """Give the virtual time at which something happens by itself next, if anything does."""
+        """Give the virtual time at which something happens by itself next, if anything does.
+
+        A time that has come already means a version that waits for its real training.
+        """
+        self._settle()
         return self._world.store.next_due()
 
     def call(
@@ -137,9 +141,7 @@ class Emulator:
             raise ValueError(f"service must be one of {', '.join(SERVICES)}, not {service!r}")
         store = self._world.store
         caller = account or self._world.settings.account
-        now = self._clock.now()
-        settling.settle(self._world, now)
-        store.commit()
+        now = self._settle()
         effects = faults.strike(store, service, operation, parameters, caller)
         store.commit()
         lag = self._world.settings.list_lag if effects.list_lag is None else effects.list_lag
@@ -226,7 +228,14 @@ class Emulator:
 
     def counts(self) -> dict[str, int]:
         """Count what exists, by kind."""
+        self._settle()
         return self._world.store.counts()
+
+    def _settle(self) -> float:
+        now = self._clock.now()
+        settling.settle(self._world, now)
+        self._world.store.commit()
+        return now
 
     def _keep_clock(self) -> None:
         self._world.store.set_setting("clock", asdict(self._clock.anchor))

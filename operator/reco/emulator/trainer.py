@@ -25,6 +25,7 @@ from reco.recipes.data import Interactions, Items, TrainingDataError
 from reco.recipes.model import Model
 from reco.recipes.registry import recipe_named
 
+_MODELS_IN_MEMORY = 4
 _INTERNAL = "The training failed with an internal error."
 
 
@@ -32,7 +33,7 @@ class RecipeTrainer:
     """Trains with ``reco.recipes`` and serves from the models' files below ``folder``."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._running: dict[str, Future[TrainingResult]] = {}
         self._models: dict[str, RecipeModel] = {}
@@ -73,6 +74,8 @@ class RecipeTrainer:
     def model(self, arn: str) -> "RecipeModel":
         """Load the model of a training that ended well, once."""
         if arn not in self._models:
+            while len(self._models) >= _MODELS_IN_MEMORY:
+                del self._models[next(iter(self._models))]
             self._models[arn] = RecipeModel(artifact.load(_model_file(self._stem(arn))))
         return self._models[arn]
 

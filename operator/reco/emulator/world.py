@@ -35,6 +35,11 @@ class Settings:
                     f"unknown {name}: {', '.join(sorted(unknown))}; "
                     f"allowed are {', '.join(sorted(known))}"
                 )
+            for label, value in getattr(self, name).items():
+                if not 0 <= value < float("inf"):
+                    raise ValueError(f"{name} must be 0 or more, not {value} for {label}")
+        if self.page_size < 1:
+            raise ValueError(f"the page size must be 1 or more, not {self.page_size}")
 
     def phase(self, *labels: str) -> Phase:
         """Find the duration of the first label that has one, as configured if it is."""

@@ -4,6 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
+import pytest
+
 from reco.cli import emulate
 from reco.emulator.faults import KINDS_OF_FAULTS
 from reco.emulator.kinds import PHASES
@@ -40,8 +42,18 @@ def test_every_flag_is_documented() -> None:
     assert set(rows("## Start")) == flags - {"-h", "--help"}
 
 
-def test_the_command_refuses_what_would_do_nothing() -> None:
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--duration", "Cheese=3"],
+        ["--duration", "Campaign=-3"],
+        ["--quota", "Cheese=3"],
+        ["--page-size", "0"],
+        ["--state", "/no/such/folder/state.db"],
+    ],
+)
+def test_the_command_refuses_what_cannot_work(flags: list[str]) -> None:
     parser = argparse.ArgumentParser()
     emulate.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["emulate", "--duration", "Cheese=3"])
+    arguments = parser.parse_args(["emulate", "--listen", "127.0.0.1:0", *flags])
     assert emulate.run(arguments) == 2
