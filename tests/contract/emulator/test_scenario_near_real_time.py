@@ -1,4 +1,4 @@
-"""The near-real-time scenario from end to end: the AWS command line against the real process.
+"""The near-real-time scenario from end to end: AWS command line and boto3 against the process.
 
 Solution, solution version, campaign, event tracker; five recommendations for user 429; one click on
 item 185; five recommendations again, and the list has changed. Then everything is cleaned up.
@@ -86,6 +86,15 @@ class Process:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def boto3(self) -> Any:
+        return boto3.client(
+            "personalize",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
             self.url + path, data=json.dumps(body).encode() if body else None, method=method
@@ -98,14 +107,14 @@ class Process:
 
     def wait_until_trained(self, version: str) -> str:
         """Ask until the real training, which takes real time, is over."""
+        personalize = self.boto3()
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            shown = self.aws(
-                "personalize", "describe-solution-version", "--solution-version-arn", version
-            )
+            shown = personalize.describe_solution_version(solutionVersionArn=version)
             status: str = shown["solutionVersion"]["status"]
             if status in {"ACTIVE", "CREATE FAILED"}:
                 return status
+            time.sleep(0.1)  # the end of another process has no event to wait for here
         raise AssertionError(f"{version} was not trained within 60 s")
 
 
@@ -153,25 +162,27 @@ def emulator(tmp_path: Path) -> Iterator[Process]:
         moto.stop()
 
 
-def test_a_click_changes_what_the_command_line_is_recommended(emulator: Process) -> None:
-    group = emulator.aws("personalize", "create-dataset-group", "--name", "movies")[
-        "datasetGroupArn"
-    ]
-    schema = emulator.aws(
-        "personalize", "create-schema", "--name", "clicks", "--schema", INTERACTIONS
-    )["schemaArn"]
+def imported_clicks(emulator: Process, personalize: Any) -> tuple[str, str, str]:
+    """Import the clicks with boto3, and give dataset group, schema and dataset."""
+    group = personalize.create_dataset_group(name="movies")["datasetGroupArn"]
+    schema = personalize.create_schema(name="clicks", schema=INTERACTIONS)["schemaArn"]
     emulator.pass_time(30)
-    dataset = emulator.aws(
-        "personalize", "create-dataset", "--name", "clicks", "--dataset-type", "Interactions",
-        "--dataset-group-arn", group, "--schema-arn", schema,
-    )["datasetArn"]  # fmt: skip
+    dataset = personalize.create_dataset(
+        name="clicks", datasetType="Interactions", datasetGroupArn=group, schemaArn=schema
+    )["datasetArn"]
     emulator.pass_time(30)
-    emulator.aws(
-        "personalize", "create-dataset-import-job", "--job-name", "clicks",
-        "--dataset-arn", dataset, "--data-source", "dataLocation=s3://movies/interactions/",
-        "--role-arn", ROLE,
-    )  # fmt: skip
+    personalize.create_dataset_import_job(
+        jobName="clicks",
+        datasetArn=dataset,
+        dataSource={"dataLocation": "s3://movies/interactions/"},
+        roleArn=ROLE,
+    )
     emulator.pass_time(330)
+    return group, schema, dataset
+
+
+def test_a_click_changes_what_the_command_line_is_recommended(emulator: Process) -> None:
+    group, schema, dataset = imported_clicks(emulator, emulator.boto3())
     solution = emulator.aws(
         "personalize", "create-solution", "--name", "for-you", "--dataset-group-arn", group,
         "--recipe-arn", f"{RECIPES}aws-user-personalization", "--no-perform-auto-training",
@@ -213,17 +224,16 @@ def test_a_click_changes_what_the_command_line_is_recommended(emulator: Process)
     assert {item for item, _ in after} - {item for item, _ in before}, "a new item enters"
     assert dict(after) != dict(before), "scores move"
 
-    emulator.aws("personalize", "delete-campaign", "--campaign-arn", campaign)
+    personalize = emulator.boto3()
+    personalize.delete_campaign(campaignArn=campaign)
     emulator.pass_time(990)
     emulator.aws("personalize", "delete-solution", "--solution-arn", solution)
-    emulator.aws(
-        "personalize", "delete-event-tracker", "--event-tracker-arn", tracker["eventTrackerArn"]
-    )
+    personalize.delete_event_tracker(eventTrackerArn=tracker["eventTrackerArn"])
     emulator.pass_time(60)
-    emulator.aws("personalize", "delete-dataset", "--dataset-arn", dataset)
+    personalize.delete_dataset(datasetArn=dataset)
     emulator.pass_time(80)
-    emulator.aws("personalize", "delete-dataset-group", "--dataset-group-arn", group)
-    emulator.aws("personalize", "delete-schema", "--schema-arn", schema)
+    personalize.delete_dataset_group(datasetGroupArn=group)
+    personalize.delete_schema(schemaArn=schema)
     emulator.pass_time(30)
     assert emulator.admin("GET", "/_reco/health")["resources"] == {}
     created = emulator.admin("GET", "/_reco/calls?operation=CreateSolutionVersion")["calls"]
