@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from hack.control_plane import ControlPlane
 from hack.kube_assets import CONTROL_PLANE, locate
 from hack.s3 import S3Server
+from tests.cluster.emulated import BUCKET, EmulatorProcess, interactions
+from tests.cluster.estate import Estate
+from tests.cluster.operators import OperatorThread
+from tests.cluster.watching import Watcher
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -67,3 +72,41 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 endpoint of this session, empty at first."""
     with S3Server(tmp_path_factory.mktemp("s3") / "moto.log") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[EmulatorProcess]:
+    """A Personalize of this session, with data to import; each test has a region of its own."""
+    s3.create_bucket(BUCKET)
+    s3.upload(BUCKET, "good.csv", interactions())
+    with EmulatorProcess(tmp_path_factory.mktemp("emulator"), s3) as process:
+        yield process
+
+
+@pytest.fixture
+def estate(
+    crds: ControlPlane,
+    namespace: str,
+    emulator: EmulatorProcess,
+    s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Estate]:
+    """A namespace, an EngineClass's name and a region for this test alone; nothing in them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    letters = "".join(secrets.choice(string.ascii_lowercase) for _ in range(10))
+    with Watcher(crds, namespace) as watch:
+        yield Estate(crds, namespace, f"eu-{letters}-1", emulator, s3.url, watch)
+    # Cluster-scoped, so the next test's operator would see it.
+    crds.kubectl("delete", "engineclass", namespace, "--ignore-not-found", "--wait=false")
+    if crds.kubectl("get", "engineclass", namespace, "--ignore-not-found"):
+        nothing = '{"metadata": {"finalizers": null}}'
+        crds.kubectl("patch", "engineclass", namespace, "--type=merge", "-p", nothing)
+
+
+@pytest.fixture
+def operator(estate: Estate) -> Iterator[OperatorThread]:
+    """The operator at work in the estate."""
+    kubeconfig = estate.plane.kubeconfig
+    with OperatorThread(kubeconfig, namespaces=(estate.namespace,)) as running:
+        yield running

@@ -1,67 +1,21 @@
 """The operator as a process against a real API server: start, loss, takeover and end."""
 
 import json
-import re
 import signal
 import socket
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Self
 
 import pytest
 
 from hack.control_plane import ControlPlane
-from hack.processes import Process, free_port
+from hack.processes import Process
+from tests.cluster.operators import QUICK_LEASE, OperatorProcess
 
-Start = Callable[..., "Operator"]
-QUICK_LEASE = ("--lease", "--lease-duration=4", "--lease-renew-deadline=3", "--lease-retry=0.5")
-
-
-class Operator(Process):
-    """One replica, with its health and metrics."""
-
-    def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        super().__init__(
-            "operator",
-            [
-                Path(sys.executable).with_name("reco"),
-                "operate",
-                f"--kubeconfig={kubeconfig}",
-                f"--listen={self.url.removeprefix('http://')}",
-                *options,
-            ],
-            log=log,
-        )
-
-    def ready(self) -> Self:
-        self.wait_ready(f"{self.url}/readyz", timeout=60)
-        return self
-
-    def role(self) -> str:
-        try:
-            with urllib.request.urlopen(f"{self.url}/readyz") as answer:
-                return str(json.load(answer)["role"])
-        except urllib.error.HTTPError as error:
-            with error:
-                return str(json.load(error)["role"])
-
-    def metric(self, sample: str) -> float:
-        with urllib.request.urlopen(f"{self.url}/metrics") as answer:
-            text = answer.read().decode()
-        found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
-        return float(found[1]) if found else 0.0
-
-    def until(self, what: Callable[[], bool], reason: str, timeout: float = 30) -> None:
-        self.wait_until(lambda: None if what() else reason, timeout=timeout)
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+Start = Callable[..., OperatorProcess]
 
 
 @pytest.fixture
@@ -69,9 +23,11 @@ def start(crds: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Start]
     """Start replicas that watch the test's namespace."""
     with ExitStack() as running:
 
-        def start_(*options: str, kubeconfig: Path | None = None, name: str = "1") -> Operator:
+        def start_(
+            *options: str, kubeconfig: Path | None = None, name: str = "1"
+        ) -> OperatorProcess:
             return running.enter_context(
-                Operator(
+                OperatorProcess(
                     kubeconfig or crds.kubeconfig,
                     tmp_path / f"operator-{name}.log",
                     f"--namespaces={namespace}",
