@@ -133,16 +133,18 @@ def describe(kind: Kind, call: Call) -> dict[str, Any]:
 def list_all(kind: Kind, call: Call) -> dict[str, Any]:
     """List summaries: in ARN order, or the most recently updated first under a given parent."""
     parent = kind.parent and call.parameters.get(kind.parent.member)
-    found = call.world.store.find(kind.name, account=call.account, region=call.region)
-    visible = [one for one in found if one.created + call.list_lag <= call.now]
+    store = call.world.store
+    scope: dict[str, str | None] = {"account": call.account, "region": call.region}
+    found = store.outline(kind.name, **scope, **({"parent": parent} if parent else {}))
     chosen, token = page(
-        [one for one in visible if parent in {None, one.parent}],
+        [one for one in found if one.created + call.list_lag <= call.now],
         call.parameters,
         size=call.world.settings.page_size,
         key=lambda one: [-one.updated, one.arn] if parent else [one.arn],
     )
     shape = answer_shape(f"List{kind.name}s", kind.list_member)
-    return {kind.list_member: [project(shape, _values(kind, one)) for one in chosen], **token}
+    shown = [resource for one in chosen if (resource := store.get(one.arn)) is not None]
+    return {kind.list_member: [project(shape, _values(kind, one)) for one in shown], **token}
 
 
 def delete(kind: Kind, call: Call) -> dict[str, Any]:
@@ -266,7 +268,7 @@ def _check_quotas(kind: Kind, call: Call, group: str | None) -> None:
         scope: dict[str, str | None] = {"account": call.account, "region": call.region}
         if quota.scope == "dataset_group":
             scope["dataset_group"] = group
-        found = call.world.store.find(kind.name, **scope)
+        found = call.world.store.outline(kind.name, **scope)
         if quota.in_progress:
             found = [one for one in found if one.status in IN_PROGRESS]
         else:

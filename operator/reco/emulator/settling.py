@@ -27,8 +27,7 @@ _UPDATED_MEMBERS = {
 def settle(world: World, now: float) -> None:
     """Do everything that is due. Trainings whose real work isn't done yet are left for later."""
     waiting: set[str] = set()
-    while due := [one for one in world.store.due(now) if one.arn not in waiting]:
-        resource = due[0]
+    while resource := world.store.first_due(now, waiting):
         step = min(resource.plan, key=lambda one: one.at)
         if resource.kind == "SolutionVersion" and step.status == "ACTIVE":
             outcome = training.outcome(world, resource, step)
