@@ -139,6 +139,7 @@ class Emulator:
         """Execute one request as ``call`` does, but tell how it went instead of raising."""
         if service not in SERVICES:
             raise ValueError(f"service must be one of {', '.join(SERVICES)}, not {service!r}")
+        parameters = _without_nulls(parameters)
         store = self._world.store
         caller = account or self._world.settings.account
         now = self._settle()
@@ -280,6 +281,15 @@ def _dispatch(call: Call, refusal: ServiceError | None) -> dict[str, Any]:
                 "to access this resource"
             )
     return operation(call)
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Drop null members at every depth: to AWS' services they are absent."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_nulls(one) for one in value]
+    return value
 
 
 _PUBLIC = ("recipe/", "algorithm/", "feature-transformation/")

@@ -122,6 +122,10 @@ class Application:
             outcome = self._emulator.execute(
                 service, operation, parameters, region=region, account=account
             )
+        except RecursionError:
+            error = ServiceError("SerializationException", "The request body is too deep.")
+            self._emulator.log_unreadable(operation, error)
+            return _failure(service, error), 0.0
         except Exception:
             logger.exception("%s failed with %s", operation, parameters)
             return _failure(service, ServiceError("InternalFailure", "", 500)), 0.0
@@ -204,7 +208,7 @@ def _parameters(body: bytes) -> dict[str, Any]:
         raise ServiceError("SerializationException", "The request body is not JSON.") from error
     if not isinstance(parsed, dict):
         raise ServiceError("SerializationException", "The request body must be a JSON object.")
-    return {name: value for name, value in parsed.items() if value is not None}
+    return parsed
 
 
 def _no_constant(name: str) -> None:

@@ -76,6 +76,25 @@ def test_any_parameters_meet_an_answer_or_a_refusal(call: tuple[str, str, dict[s
     emulator.close()
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("ListSchemas", {"maxResults": None}),
+        ("CreateCampaign", {"campaignConfig": {"itemExplorationConfig": None}}),
+        ("CreateSolution", {"solutionConfig": {"algorithmHyperParameters": {"a": None}}}),
+        ("TagResource", {"tags": [None]}),
+    ],
+)
+def test_a_null_member_is_an_absent_one(operation: str, parameters: dict[str, Any]) -> None:
+    emulator = simulated().emulator
+    outcome = emulator.execute(CONTROL, operation, parameters, region="r")
+    assert outcome.error is None or outcome.error.code in {
+        "ValidationException",
+        "SerializationException",
+    }
+    emulator.close()
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Service]:
     world = simulated()
@@ -129,6 +148,7 @@ def test_any_bytes_on_the_connection_leave_the_emulator_alive(shared: Service, r
         b'{"name": "\\ud800"}',
         b'{"name": ' + b"[" * 100_000,
         b"[" * 100_000 + b"]" * 100_000,
+        b'{"a": ' * 600 + b"1" + b"}" * 600,
         b'{"maxResults": ' + b"9" * 5000 + b"}",
         b'{"maxResults": NaN}',
         b'{"maxResults": 1e999}',
@@ -139,7 +159,7 @@ def test_any_bytes_on_the_connection_leave_the_emulator_alive(shared: Service, r
         b'{"nextToken": "W10="}',
         b'{"nextToken": "WzFd"}',
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_a_hostile_body_is_refused(shared: Service, body: bytes) -> None:
     headers = {
