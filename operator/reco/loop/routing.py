@@ -65,6 +65,8 @@ def _concerned(before: Resource | None, after: Resource | None, lookup: Lookup) 
             yield from _around(state, lookup)
     if resource.key.kind == "EngineClass":
         yield from _without_class(lookup)
+    if after is None:
+        yield from _class_left(resource, lookup)
 
 
 def _asks_for_a_look(before: Resource, after: Resource) -> bool:
@@ -107,6 +109,13 @@ def _around(resource: Resource, lookup: Lookup) -> Iterator[Key]:
         found = lookup.get(key)
         if found is not None and found.uid == owner.uid:
             yield key
+
+
+def _class_left(resource: Resource, lookup: Lookup) -> Iterator[Key]:
+    """Yield the class that was in charge of a resource that is gone: it may be free to go now."""
+    name = getattr(resource.status, "engine_class_name", None)
+    if name is not None and lookup.get(Key("EngineClass", "", name)) is not None:
+        yield Key("EngineClass", "", name)
 
 
 def _without_class(lookup: Lookup) -> Iterator[Key]:

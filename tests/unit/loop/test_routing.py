@@ -113,3 +113,10 @@ def test_a_class_wakes_those_that_leave_the_choice_to_the_default(
     cache.replace(parse(body("DatasetGroup", "undecided", spec={})))
     marked = body("EngineClass", "aws", 2, annotations={"reco.dev/is-default-class": "true"})
     assert woken(cache, body("EngineClass", "aws"), marked) == ["aws", "group", "undecided"]
+
+
+def test_the_last_of_a_class_to_go_wakes_the_class_it_never_named(
+    cache: Cache, body: Callable[..., Body]
+) -> None:
+    of_default_class = body("DatasetGroup", "unnamed", spec={}, status={"engineClassName": "aws"})
+    assert "aws" in woken(cache, of_default_class, None)
