@@ -75,6 +75,8 @@ class PersonalizeEngine:
             self._place, client, timers, self._settings, self._pollers, self._versions
         )
         self._recipes: frozenset[str] | None = None
+        self._capabilities: Capabilities | None = None
+        self._capabilities_due = 0.0
         self._sweep_due: dict[str, float] = {}
 
     @property
@@ -88,14 +90,22 @@ class PersonalizeEngine:
         )
 
     async def capabilities(self) -> Capabilities:
-        """List the recipes; this also proves that the service lets us in."""
+        """List the recipes; this also proves that the service lets us in.
+
+        The class is looked at whenever one of its resources changes, so an answer is kept for a
+        while; a failure is not.
+        """
+        if self._capabilities is not None and self._timers.time() < self._capabilities_due:
+            return self._capabilities
         recipes = [
             recipe["name"]
             async for page in pages(self._client, "ListRecipes")
             for recipe in page.get("recipes", ())
         ]
         self._recipes = frozenset(recipes)
-        return Capabilities(features=sorted(_FEATURES), recipes=sorted(self._recipes))
+        self._capabilities = Capabilities(sorted(_FEATURES), sorted(self._recipes))
+        self._capabilities_due = self._timers.time() + self._settings.slow
+        return self._capabilities
 
     # What is wanted
 
