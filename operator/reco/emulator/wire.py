@@ -123,9 +123,9 @@ class Application:
                 service, operation, parameters, region=region, account=account
             )
         except RecursionError:
-            error = ServiceError("SerializationException", "The request body is too deep.")
-            self._emulator.log_unreadable(operation, error)
-            return _failure(service, error), 0.0
+            deep = ServiceError("SerializationException", "The request body is too deep.")
+            self._emulator.log_unreadable(operation, deep)
+            return _failure(service, deep), 0.0
         except Exception:
             logger.exception("%s failed with %s", operation, parameters)
             return _failure(service, ServiceError("InternalFailure", "", 500)), 0.0
