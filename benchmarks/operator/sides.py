@@ -1,0 +1,128 @@
+"""The two operators that are compared: how each is started, and when each has seen everything."""
+
+import re
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.operator.estate import CREDENTIALS, ROOT, Estate
+from hack.processes import LOOPBACK, Process, free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """How often the operators look, in seconds; ours has these by default, the peer polls alike."""
+
+    fast: float = 15.0
+    slow: float = 300.0
+    resync: float = 900.0
+    relist: float = 300.0
+    sweep: float = 3600.0
+    settle: float = 180.0
+
+    def times_faster(self, factor: float) -> "Periods":
+        """Return the same looks with time running `factor` times as fast."""
+        return Periods(
+            *(
+                period / factor
+                for period in (
+                    self.fast, self.slow, self.resync, self.relist, self.sweep, self.settle
+                )
+            )
+        )  # fmt: skip
+
+
+REAL: Final = Periods()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An operator's process, and how to tell that it has looked at `n` resources and rests."""
+
+    process: Process
+    settled: Callable[[int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the operators.
+
+    `start` is also told whether things move: the peer knows one interval, and gets the one that
+    suits (`fast` or `slow`).
+    """
+
+    name: str
+    start: Callable[[Estate, Periods, bool], Running]
+
+
+def start_ours(estate: Estate, periods: Periods, moving: bool) -> Running:  # noqa: FBT001 - see Side
+    """Start reco; it finds out by itself what moves."""
+    _ = moving
+    url = f"{LOOPBACK}:{free_port()}"
+    process = Process(
+        "reco",
+        [
+            sys.executable, "-m", "reco.cli.main", "operate",
+            "--kubeconfig", str(estate.plane.kubeconfig),
+            "--poll-fast", f"{periods.fast}",
+            "--poll-slow", f"{periods.slow}",
+            "--resync", f"{periods.resync}",
+            "--relist", f"{periods.relist}",
+            "--sweep", f"{periods.sweep}",
+            "--settle", f"{periods.settle}",
+            "--listen", url,
+        ],
+        log=estate.folder / "ours.log",
+        env=CREDENTIALS,
+    )  # fmt: skip
+
+    def settled(count: int) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{url}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return False
+        looks = _sum(text, "controller_runtime_reconcile_total")
+        busy = ("workqueue_depth", "workqueue_unfinished_work_seconds")
+        return looks >= count and not any(_sum(text, name) for name in busy)
+
+    return Running(process, settled)
+
+
+def start_peer(estate: Estate, periods: Periods, moving: bool) -> Running:  # noqa: FBT001 - see Side
+    """Start the plain kopf operator."""
+    began = estate.mark(_newest.get(estate.emulator_url, 0))
+    _newest[estate.emulator_url] = began
+    process = Process(
+        "peer",
+        [
+            sys.executable, "-m", "kopf", "run", "--standalone", "--all-namespaces",
+            "--module", "benchmarks.operator.peer",
+        ],
+        log=estate.folder / "peer.log",
+        env={
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": estate.emulator_url,
+            "INTERVAL": f"{periods.fast if moving else periods.slow}",
+            "KUBECONFIG": str(estate.plane.kubeconfig),
+        },
+        cwd=ROOT,
+    )  # fmt: skip
+
+    def settled(count: int) -> bool:
+        calls = estate.calls(began, operation="DescribeDatasetGroup")
+        return len({call["parameters"]["datasetGroupArn"] for call in calls}) >= count
+
+    return Running(process, settled)
+
+
+_newest: dict[str, int] = {}
+OURS: Final = Side("reco", start_ours)
+PEER: Final = Side("plain kopf operator", start_peer)
+
+
+def _sum(text: str, name: str) -> float:
+    found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+    return sum(float(value) for value in found)
