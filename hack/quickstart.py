@@ -11,6 +11,7 @@ import io
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -69,7 +70,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--dir", type=Path, help="where logs and state go (default: temporary)")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores Ctrl-C
+        signal.signal(number, _interrupt)
     started = time.monotonic()
     try:
         with ExitStack() as stack:
@@ -110,6 +112,8 @@ def step(text: str) -> Iterator[None]:
 def start(stack: ExitStack, folder: Path) -> Estate:
     """Start all processes; each is ended when the stack is."""
     os.environ.update(CREDENTIALS)
+    for port in (EMULATOR_PORT, S3_PORT):
+        refuse_taken(port)
     with step("data set"):
         dataset = default_dataset()
     console.print(
@@ -150,6 +154,20 @@ def start(stack: ExitStack, folder: Path) -> Estate:
     with step("operator"):
         start_operator(stack, folder, control_plane)
     return Estate(control_plane, s3, emulator_url)
+
+
+def refuse_taken(port: int) -> None:
+    """Fail if somebody listens on a port that the manifests name.
+
+    Raises:
+        ProcessError: if the port is taken.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            raise ProcessError(
+                f"port {port} of {LOOPBACK} is taken, and {MANIFESTS.name}/10-engine-class.yaml"
+                " names it: is another quickstart running?"
+            )
 
 
 def start_operator(stack: ExitStack, folder: Path, control_plane: ControlPlane) -> None:
