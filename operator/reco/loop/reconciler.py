@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import FINALIZER
+from reco.api.vocabulary import FINALIZER, ConditionType
 from reco.decide import deletion, engine_class, events, failures, lifecycle
 from reco.decide.conditions import timestamp
 from reco.decide.model import (
@@ -176,13 +176,17 @@ class Reconciler:
             decision = lifecycle.decide(situation)
         current = resource
         for action in decision.actions:
+            if isinstance(action, CreateExternal) and action.record_intent:
+                current = await self._record_intent(current, action)
             try:
                 written, more = await self._act(current, situation, action)
             except EngineError as error:
                 self._log_failure(resource, error)
                 if situation is None:
                     raise
-                failed = failures.decide(situation, error.failure, action)
+                failed = failures.decide(
+                    replace(situation, resource=current), error.failure, action
+                )
                 decision = replace(failed, status={**_recorded(decision.status), **failed.status})
                 break
             if written is None:
@@ -359,8 +363,6 @@ class Reconciler:
             raise EngineError(_unreachable(none))
         kind = resource.key.kind
         recorded: Mapping[str, Any] = {}
-        if isinstance(action, CreateExternal) and action.record_intent:
-            resource = await self._record_intent(resource, action)
         if not self.fence():
             raise FenceLost
         log.info("%s %s", type(action).__name__, kind, extra={"resource": str(resource.key)})
@@ -405,9 +407,7 @@ class Reconciler:
 
 
 def _recorded(status: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a decision whose action failed may still record: what was seen, not what was
-    hoped for.
-    """
+    """Return what a decision whose action failed may still record: what was seen, not hoped for."""
     kept = ("external", "engineClassName", "lastHandledReconcileAt")
     return {key: status[key] for key in kept if status.get(key) is not None}
 
@@ -422,7 +422,11 @@ def _tags_wanted(resource: Resource, desired: Wish, observed: Observed | Absent)
         and isinstance(desired, Desired)
         and desired.tags is not None
         and not resource.kind.runs_to_completion
-        and (applied is None or applied.digest != desired.digest)
+        and (
+            applied is None
+            or applied.digest != desired.digest
+            or resource.is_true(ConditionType.DRIFTED)  # it may be the tags that have drifted
+        )
     )
 
 
