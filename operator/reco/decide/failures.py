@@ -56,6 +56,16 @@ def _show(situation: Situation, failure: Failure, action: object) -> Decision:
                 _held_up(situation, Reason.AWAITING_QUOTA, f"{message} It is tried again."),
                 look_again=timing.quota,
             )
+        case ErrorClass.QUOTA_EXHAUSTED if situation.resource.kind.runs_to_completion:
+            # Nothing has been tried yet, so nothing has failed.
+            return Decision(
+                _held_up(
+                    situation,
+                    Reason.AWAITING_QUOTA,
+                    f"{message} Delete something or have the quota raised.",
+                ),
+                look_again=timing.denied,
+            )
         case ErrorClass.QUOTA_EXHAUSTED:
             return Decision(
                 pictures.stuck(
@@ -125,6 +135,8 @@ def _refused(situation: Situation, failure: Failure) -> Decision:
 
 def _denied(situation: Situation, failure: Failure) -> Decision:
     serves = situation.resource.is_true(C.AVAILABLE)
+    # A run that can't be seen has not failed: it may be under way.
+    otherwise = "Unknown" if situation.resource.kind.runs_to_completion else "False"
     stalled = situation.failures >= DENIED_BEFORE_STALLED
     verdict = Verdict("False", Reason.ACCESS_DENIED, failure.message)
     return Decision(
@@ -132,7 +144,7 @@ def _denied(situation: Situation, failure: Failure) -> Decision:
             situation,
             Reason.ACCESS_DENIED,
             failure.message,
-            ready=None if serves else "False",
+            ready=None if serves else otherwise,
             synced="Unknown",
             stalled=stalled,
             dependencies=None,

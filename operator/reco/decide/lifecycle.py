@@ -115,7 +115,17 @@ def _live(situation: Situation) -> Decision:
     if isinstance(situation.observation, Absent):
         return _absent(situation, situation.observation)
     decision = _present(situation, situation.observation)
-    return rules.orchestrate(situation, decision) if pause_reason(situation) is None else decision
+    if pause_reason(situation) is not None or not _in_charge(situation, situation.observation):
+        return decision
+    return rules.orchestrate(situation, decision)
+
+
+def _in_charge(situation: Situation, observed: Observed) -> bool:
+    """Whether an external object is this resource's to build on, and held or only observed."""
+    resource = situation.resource
+    if resource.spec.management_policy is ManagementPolicy.OBSERVE:
+        return True
+    return FINALIZER in resource.finalizers and ownership.foreign(situation, observed) is None
 
 
 def _moved_engine(situation: Situation) -> str | None:
@@ -410,7 +420,10 @@ def _out_of_sync(
             look_again=situation.timing.busy,
         )
     if drift and not forced(situation) and resource.spec.drift_policy is DriftPolicy.IGNORE:
-        return Decision(pictures.in_sync(situation, f"drift is ignored: {says}"))
+        # Tags are not read at every look: a message about them would come and go.
+        ignored = _differences(observed, differing, None)
+        message = f"drift is ignored: {ignored}" if ignored else f"{observed.name} is as wanted"
+        return Decision(pictures.in_sync(situation, message))
     if drift and resource.spec.drift_policy is DriftPolicy.WARN:
         return Decision(pictures.drifted(situation, says))
     fixed = sorted(differing.keys() - desired.mutable)

@@ -54,6 +54,9 @@ def show(
         C.DEPENDENCIES_READY: dependencies or Keep(Verdict("Unknown", reason, message)),
     }
     if kind.runs_to_completion:
+        if situation.resource.is_true(C.SUCCEEDED) and reason not in _UNDOING:
+            conditions[C.READY] = Keep(verdict)
+            stalled = False
         conditions[C.SUCCEEDED] = conditions[C.READY]
     if kind.serves:
         conditions[C.AVAILABLE] = _say(available, reason, message, otherwise="False")
@@ -62,6 +65,10 @@ def show(
     if stalled:
         conditions[C.STALLED] = verdict
     return conditions | dict(extra or {})
+
+
+_UNDOING = frozenset({Reason.DELETING, Reason.EXTERNAL_DELETED})
+"""Reasons for which a run that has succeeded is of no use any more: no other trouble undoes it."""
 
 
 def _say(
