@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reco.api.base import Intent
-from reco.api.resource import Resource
+from reco.api.resource import Owner, Resource
 from reco.decide.model import Absent, Desired, ErrorClass, Observed
 from reco.emulator.world import Settings
 from reco.engines.port import EngineError
@@ -194,13 +194,30 @@ async def solution_and_version(estate: Estate) -> tuple[Resource, Desired]:
     return version, estate.desired(version)
 
 
-def test_without_an_intent_a_version_is_absent_without_a_call() -> None:
+def test_what_a_solution_starts_is_absent_without_a_call_before_its_intent() -> None:
     async def scenario() -> None:
         estate = build()
-        version, desired = await solution_and_version(estate)
+        made_by_hand, desired = await solution_and_version(estate)
+        version = replace(
+            made_by_hand, owners=(Owner("Solution", "movies", "uid-Solution-movies"),)
+        )
         estate.client.take()
         assert await estate.engine.observe(version, desired) == Absent()
         assert estate.client.take() == []
+
+    asyncio.run(scenario())
+
+
+def test_a_version_made_by_hand_is_found_again_after_its_resource_was_lost() -> None:
+    async def scenario() -> None:
+        estate = build()
+        version, desired = await solution_and_version(estate)
+        trained = await estate.create(version)
+        await estate.pass_time(1200)
+        again = estate.resource("SolutionVersion", "movies-1", {"solutionRef": {"name": "movies"}})
+        found = await estate.engine.observe(again, desired)
+        assert isinstance(found, Observed)
+        assert found.id == trained.status.external.arn
 
     asyncio.run(scenario())
 

@@ -170,19 +170,20 @@ class Finder:
     ) -> str | Absent:
         """Find a solution version by name; lists show none, so candidates are described.
 
-        A version exists only if somebody made it on purpose: without a recorded intent and
-        without an external name there is nothing to look for. With an intent, only what was made
-        since then can be it.
+        What a Solution starts has a name that it has seen to be free: without a recorded intent
+        there is nothing to look for, and with one, only what was made since then can be it. What
+        was made by hand, or names its external, may stand for a version of long ago.
         """
         solution = desired.fields["solutionArn"] if desired is not None else None
         intent = resource.status.intent
         named = resource.spec is not None and resource.spec.external_name is not None
+        anything = named or not resource.owners
         by_service = _SERVICE_NAME.fullmatch(name)
         if by_service is not None and solution is not None:
             return await self._confirmed(
                 self._pollers["SolutionVersion"].row, f"{solution}/{by_service['id']}"
             )
-        if intent is None and not named:
+        if intent is None and not anything:
             return Absent()
         now = self._timers.time()
         call = self._last_call("SolutionVersion", name)
@@ -190,7 +191,7 @@ class Finder:
         since = None
         if intent is not None:
             called = max(called, now - (self._timers.clock() - intent.time).total_seconds())
-            since = None if named else intent.time - _CLOCK_SKEW
+            since = None if anything else intent.time - _CLOCK_SKEW
         not_before = max(called, now - self._settings.fast)
         snapshot = await self._pollers["SolutionVersion"].snapshot(not_before, call.serial)
         # Without the solution at hand, the name alone has to do: it holds the namespace.
