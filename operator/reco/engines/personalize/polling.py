@@ -93,7 +93,7 @@ class Poller:
         self._timers = timers
         self._settings = settings
         self._interests: dict[Key, Interest] = {}
-        self._moving: set[Key] = set()
+        self._moving: dict[Key, None] = {}  # a set in the order of arrival
         self._last: Snapshot | None = None
         self._failure: tuple[int, float, EngineError] | None = None
         self._denied = False
@@ -141,16 +141,16 @@ class Poller:
         known = self._interests.get(key)
         self._interests[key] = interest
         if interest.moving:
-            self._moving.add(key)
+            self._moving[key] = None
         else:
-            self._moving.discard(key)
+            self._moving.pop(key, None)
         if known is None or (interest.moving and not known.moving):
             self._wake.set()
 
     def forget(self, key: Key) -> None:
         """Report no more changes to a resource."""
         interest = self._interests.pop(key, None)
-        self._moving.discard(key)
+        self._moving.pop(key, None)
         if interest is not None and interest.id is not None and interest.children is None:
             self.descriptions.pop(interest.id, None)
             self.unchanged.pop(interest.id, None)
