@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from typing_extensions import override
 
@@ -42,6 +42,33 @@ class Domain:
 
 CURRENT: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain", default=None)
 """The domain whose code runs; None for the world around the processes."""
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on where in memory it lies."""
+
+    _serial: int
+
+    def __new__(cls, *_: Any, loop: "SimulatedLoop", **__: Any) -> Self:
+        task = super().__new__(cls)
+        task._serial = loop.next_serial()  # before the constructor puts the task into a set
+        return task
+
+    @override
+    def __hash__(self) -> int:
+        return self._serial
+
+
+class _Future(asyncio.Future[Any]):
+    """Likewise."""
+
+    def __init__(self, *, loop: "SimulatedLoop") -> None:
+        self._serial = loop.next_serial()
+        super().__init__(loop=loop)
+
+    @override
+    def __hash__(self) -> int:
+        return self._serial
 
 
 class DeadlockError(RuntimeError):
@@ -143,6 +170,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                     handle._run()
         self._timers.clear()
 
+    def next_serial(self) -> int:
+        """Return a number that orders what is made."""
+        self._sequence += 1
+        return self._sequence
+
     # --- asyncio ----------------------------------------------------------------------------
 
     @override
@@ -188,11 +220,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     @override
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return _Future(loop=self)
 
     @override
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
+        task = _Task(coro, loop=self, **options)
         self._tasks[task] = CURRENT.get()
         task.add_done_callback(self._tasks.pop)
         return task

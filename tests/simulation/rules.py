@@ -56,6 +56,8 @@ class Rules:
         """ARNs of externals that somebody else made and nobody may touch."""
         self.writes = 0
         self.mutations = 0
+        self.refused = 0
+        """Calls among `mutations` that changed nothing."""
 
     # --- every write to the store ------------------------------------------------------------
 
@@ -194,6 +196,8 @@ class Rules:
 
     def external_of(self, resource: Resource) -> Any | None:
         """Return the engine's object that stands under a resource's name."""
+        if resource.key.kind == "EngineClass" or resource.spec is None:
+            return None
         name = names.external_name(resource)
         store = self.world.emulator._world.store
         recorded = resource.status.external
@@ -252,7 +256,10 @@ class Rules:
 
     def called(self, caller: Process | str, call: EngineCall) -> None:
         """Count what was carried out."""
-        if call.error is not None or not call.mutating:
+        if not call.mutating:
+            return
+        if call.error is not None:
+            self.refused += not isinstance(caller, str)
             return
         kind, name = self._subject(call)
         if isinstance(caller, str):

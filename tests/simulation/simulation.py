@@ -228,15 +228,22 @@ class _Simulation:
         """R9: nothing is written and nothing is changed when nothing happens."""
         world, rules = self.world, self.rules
         await asyncio.sleep(1800.0)
-        writes, mutations, sent = rules.writes, rules.mutations, sum(world.sent.values())
+        writes, sent = rules.writes, sum(world.sent.values())
+        mutations, refused = rules.mutations - rules.refused, rules.refused
         before = len(world.lines)
         await asyncio.sleep(SILENCE)
-        if (writes, mutations) != (rules.writes, rules.mutations):
+        mutations = rules.mutations - rules.refused - mutations
+        if rules.writes > writes or mutations:
+            lines = [one for one in world.lines[before:] if " reco: " in one or " -> {" in one]
             world.problem(
                 "R9",
-                f"{rules.writes - writes} writes and {rules.mutations - mutations} calls in"
-                f" silence: {world.lines[before:][:5]}",
+                f"{rules.writes - writes} writes and {mutations} calls in silence: {lines[:5]}",
             )
+        blocked = sum(
+            1 for one in world.server.objects.values() if one["metadata"].get("deletionTimestamp")
+        )
+        if rules.refused - refused > blocked * 2.5 * SILENCE / world.backoff_cap:
+            world.problem("R9", f"{rules.refused - refused} refused calls for {blocked} deletions")
         objects = sum(world.emulator.counts().values())
         lists = 8 * (2 + SILENCE / world.polling.slow)
         bound = lists * (1 + objects / world.emulator.settings.page_size)
