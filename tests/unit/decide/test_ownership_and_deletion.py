@@ -1,0 +1,257 @@
+"""Whose an external object is, and what may happen to it when the resource goes."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reco.api.vocabulary import DeletionPolicy
+from reco.decide import names
+from reco.decide.deletion import asks_engine
+from reco.decide.lifecycle import decide
+from reco.decide.model import (
+    Absent,
+    CreateExternal,
+    DeleteExternal,
+    DeleteResource,
+    ErrorClass,
+    Failure,
+    RemoveFinalizer,
+    State,
+    StopExternal,
+    TagExternal,
+)
+from tests.support.situations import (
+    ENGINE,
+    IDENTITY,
+    desired,
+    observed,
+    resource,
+    settled_status,
+    shown,
+    situation,
+    written,
+)
+
+WANTED = desired()
+THEIRS = {names.TAG_CLUSTER: "cluster-2", names.TAG_NAMESPACE: "shop", names.TAG_NAME: "thing"}
+OTHERS_HERE = {
+    names.TAG_CLUSTER: IDENTITY.cluster,
+    names.TAG_NAMESPACE: "other",
+    names.TAG_NAME: "thing",
+}
+BEFORE_US = {
+    names.TAG_CLUSTER: IDENTITY.cluster,
+    names.TAG_NAMESPACE: "shop",
+    names.TAG_NAME: "thing",
+    names.TAG_UID: "an-earlier-life",
+}
+
+POLICY_TABLE = [
+    ({}, "AdoptOrCreate", "NameConflict"),
+    ({}, "Adopt", "adopted"),
+    ({}, "Never", "NameConflict"),
+    (BEFORE_US, "AdoptOrCreate", "adopted"),
+    (BEFORE_US, "Adopt", "adopted"),
+    (BEFORE_US, "Never", "NameConflict"),
+    (OTHERS_HERE, "AdoptOrCreate", "OwnedElsewhere"),
+    (OTHERS_HERE, "Adopt", "OwnedElsewhere"),
+    (THEIRS, "AdoptOrCreate", "OwnedElsewhere"),
+    (THEIRS, "Adopt", "OwnedElsewhere"),
+    (THEIRS, "Never", "OwnedElsewhere"),
+]
+
+
+@pytest.mark.parametrize(("tags", "policy", "outcome"), POLICY_TABLE)
+def test_r6_what_stands_under_our_name_is_taken_only_as_the_table_says(
+    tags: dict[str, str], policy: str, outcome: str
+) -> None:
+    campaign = resource("Campaign", spec={"adoptionPolicy": policy})
+
+    decision = decide(situation(campaign, observation=observed(campaign, WANTED, tags=tags)))
+
+    if outcome == "adopted":
+        (action,) = decision.actions
+        assert isinstance(action, TagExternal)
+        assert action.set[names.TAG_UID] == campaign.uid
+    else:
+        assert decision.actions == ()
+        assert shown(campaign, decision)["Ready"] == f"False/{outcome}"
+
+
+def test_r6_a_person_can_say_whose_object_to_take_over() -> None:
+    annotations = {"reco.dev/adopt-from": "cluster-2/shop/thing"}
+    campaign = resource("Campaign", annotations=annotations)
+
+    decision = decide(situation(campaign, observation=observed(campaign, WANTED, tags=THEIRS)))
+
+    assert [type(action) for action in decision.actions] == [TagExternal]
+
+
+def test_r6_the_refusal_says_what_to_annotate() -> None:
+    campaign = resource("Campaign")
+
+    decision = decide(situation(campaign, observation=observed(campaign, WANTED, tags=THEIRS)))
+
+    message = written(campaign, decision)["conditions"][0]["message"]
+    assert "reco.dev/adopt-from=cluster-2/shop/thing" in message
+
+
+def test_r6_without_tags_only_an_identical_object_is_adopted() -> None:
+    schema = resource("Schema")
+    there = observed(schema, WANTED, tags=None)
+    other = replace(there, fields={**WANTED.fields, "minProvisionedTPS": 9})
+    untagged = replace(WANTED, tags=None)
+
+    same = decide(situation(schema, desired=untagged, observation=there))
+    different = decide(situation(schema, desired=untagged, observation=other))
+
+    assert shown(schema, same)["Ready"] == "True/InSync"
+    assert shown(schema, different)["Ready"] == "False/NameConflict"
+
+
+def test_adopt_never_creates() -> None:
+    decision = decide(situation(resource("Campaign", spec={"adoptionPolicy": "Adopt"})))
+
+    assert decision.actions == ()
+
+
+def test_observe_changes_nothing_whatever_differs() -> None:
+    campaign = resource("Campaign", spec={"managementPolicy": "Observe"}, finalizers=())
+    there = observed(
+        campaign, WANTED, tags=THEIRS, fields={**WANTED.fields, "minProvisionedTPS": 9}
+    )
+
+    decision = decide(situation(campaign, observation=there))
+
+    assert decision.actions == ()
+    assert shown(campaign, decision)["Available"].startswith("True")
+
+
+def going(kind: str = "Campaign", policy: str = "Delete", **more: Any) -> Any:
+    return resource(
+        kind,
+        spec={"deletionPolicy": policy},
+        status=settled_status(WANTED),
+        deleted=True,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("kind", ["DatasetGroup", "Dataset", "Solution", "SolutionVersion"])
+def test_what_holds_data_or_cost_a_training_is_retained_unless_somebody_says_otherwise(
+    kind: str,
+) -> None:
+    of = resource(kind, deleted=True)
+
+    assert not asks_engine(of, ENGINE)
+    assert asks_engine(of, replace(ENGINE, deletion_policy=DeletionPolicy.DELETE))
+
+
+def test_r5_retain_lets_go_without_asking_the_engine() -> None:
+    campaign = going(policy="Retain")
+
+    assert not asks_engine(campaign, ENGINE)
+    decision = decide(situation(campaign, engine=None, observation=Absent()))
+    assert [type(action) for action in decision.actions] == [RemoveFinalizer]
+
+
+def test_r5_the_finalizer_stays_until_the_engine_says_that_nothing_is_there() -> None:
+    campaign = going()
+
+    deleting = decide(situation(campaign, observation=observed(campaign, WANTED, State.DELETING)))
+    gone = decide(situation(campaign, observation=Absent()))
+
+    assert deleting.actions == ()
+    assert [type(action) for action in gone.actions] == [RemoveFinalizer]
+
+
+def test_r5_what_is_not_ours_survives_our_deletion() -> None:
+    campaign = resource("Campaign", spec={"deletionPolicy": "Delete"}, deleted=True)
+
+    decision = decide(situation(campaign, observation=observed(campaign, WANTED, tags=THEIRS)))
+
+    assert [type(action) for action in decision.actions] == [RemoveFinalizer]
+
+
+def test_r5_nothing_is_deleted_while_somebody_still_refers_to_it() -> None:
+    solution = going("Solution")
+    there = observed(solution, WANTED)
+
+    decision = decide(
+        situation(solution, observation=there, dependents=[resource("Campaign", "camp")])
+    )
+
+    assert decision.actions == ()
+    assert shown(solution, decision)["DeletionBlocked"] == "True/DependentsExist"
+
+
+def test_children_that_it_made_go_first() -> None:
+    solution = going("Solution")
+    child = resource("SolutionVersion", "sol-1", owner=solution)
+
+    decision = decide(situation(solution, observation=observed(solution, WANTED), children=[child]))
+
+    assert decision.actions == (DeleteResource(child.key, child.uid),)
+
+
+def test_a_training_that_runs_is_stopped_before_it_is_left() -> None:
+    version = going("SolutionVersion")
+
+    decision = decide(situation(version, observation=observed(version, WANTED, State.RUNNING)))
+
+    assert [type(action) for action in decision.actions] == [StopExternal]
+
+
+def test_r5_an_engine_that_refuses_to_delete_is_quoted_and_asked_again() -> None:
+    group = going("DatasetGroup")
+    failure = Failure(ErrorClass.CONFLICT, "referenced by one or more solutions", "Delete")
+
+    decision = decide(situation(group, observation=failure))
+
+    assert shown(group, decision)["DeletionBlocked"] == "True/DependentsExist"
+    assert decision.retry
+
+
+def test_pause_never_blocks_deletion() -> None:
+    campaign = resource(
+        "Campaign",
+        spec={"suspend": True, "deletionPolicy": "Delete"},
+        status=settled_status(WANTED),
+        deleted=True,
+    )
+
+    decision = decide(situation(campaign, observation=observed(campaign, WANTED)))
+
+    assert [type(action) for action in decision.actions] == [DeleteExternal]
+
+
+def test_r4_an_intent_without_a_result_is_looked_into_before_another_call() -> None:
+    now = situation(resource("SolutionVersion")).now
+    status = {
+        "intent": {
+            "operation": "CreateSolutionVersion",
+            "name": "shop_thing",
+            "time": now.isoformat(),
+        }
+    }
+    version = resource("SolutionVersion", status=status)
+
+    unsure = decide(situation(version, observation=Absent(settled=False)))
+    sure = decide(situation(resource("SolutionVersion"), observation=Absent()))
+
+    assert unsure.actions == ()
+    (action,) = sure.actions
+    assert isinstance(action, CreateExternal)
+    assert action.record_intent
+
+
+def test_another_region_in_the_class_stops_everything_and_says_so() -> None:
+    status = settled_status(WANTED)
+    status["external"]["region"] = "us-east-1"
+    campaign = resource("Campaign", status=status)
+
+    decision = decide(situation(campaign))
+
+    assert decision.actions == ()
+    assert shown(campaign, decision)["Stalled"] == "True/EngineMismatch"
