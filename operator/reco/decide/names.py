@@ -17,6 +17,7 @@ TAG_UID = "reco.dev/uid"
 OWNERSHIP_TAGS = (TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID)
 
 _KUBERNETES_NAME_LIMIT = 253
+_KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def external_name(resource: Resource) -> str:
@@ -60,6 +61,11 @@ def child(parent: str, suffix: str) -> str:
     """Return `<parent>-<suffix>`, cut to what Kubernetes allows."""
     suffix = re.sub(r"[^a-z0-9.-]", "-", suffix.lower()).strip("-.")
     return f"{shorten(parent, _KUBERNETES_NAME_LIMIT - 1 - len(suffix))}-{suffix}"
+
+
+def usable_name(name: str) -> bool:
+    """Whether a Kubernetes object can have a name (an RFC 1123 subdomain)."""
+    return len(name) <= _KUBERNETES_NAME_LIMIT and _KUBERNETES_NAME.fullmatch(name) is not None
 
 
 def ownership_tags(resource: Resource, cluster: str) -> dict[str, str]:

@@ -122,7 +122,7 @@ def waiting(situation: Situation, reason: Reason, message: str, *, exists: bool)
         situation,
         reason,
         message,
-        ready="False" if wants_more else None,
+        ready=None if not wants_more and situation.resource.is_true(C.READY) else "False",
         available="True" if exists else "False",
         synced="Unknown",
         reconciling=wants_more and not situation.resource.kind.runs_to_completion,

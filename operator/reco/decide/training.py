@@ -166,7 +166,8 @@ def _adopt(
 def _adopting(resource: Resource, version: ExternalVersion) -> CreateResource:
     prefix = f"{resource.key.namespace}_"
     name = version.name.removeprefix(prefix)
-    if names.mapped_name(Key("SolutionVersion", resource.key.namespace, name)) != version.name:
+    maps_back = names.mapped_name(Key("SolutionVersion", resource.key.namespace, name))
+    if maps_back != version.name or not names.usable_name(name):
         name = names.child(resource.key.name, version.id.rpartition("/")[2])
     by_service = version.training_type == "Automatic"
     policy = ManagementPolicy.OBSERVE if by_service else ManagementPolicy.MANAGE

@@ -98,3 +98,21 @@ def test_a_waiting_run_is_not_finished() -> None:
     picture = shown(version, decide(situation(version, desired=Waiting("no Solution"))))
     assert picture["Succeeded"] == "Unknown/AwaitingDependency"
     assert not runs.finished(version)
+
+
+def test_a_version_that_the_service_trained_gets_a_name_that_kubernetes_allows() -> None:
+    solution = resource("Solution", "sol")
+    wanted = Desired("shop_sol", {}, tags={})
+    trained = ExternalVersion(
+        "arn:solution/shop_sol/0a1b2c3d",
+        "shop_sol/0a1b2c3d",
+        State.ACTIVE,
+        CREATED,
+        "Full",
+        "Automatic",
+    )
+    seen = observed(solution, wanted, details={"versions": (trained,)})
+    decision = decide(situation(solution, desired=wanted, observation=seen))
+    made = [action for action in decision.actions if isinstance(action, CreateResource)]
+    assert [one.manifest["metadata"]["name"] for one in made] == ["sol-0a1b2c3d"]
+    assert made[0].manifest["spec"]["externalName"] == "shop_sol/0a1b2c3d"
