@@ -249,6 +249,11 @@ class Ending:
                 ):
                     self.world.problem("R11", f"{resource.key} has no such recipe, and is accepted")
 
+    def not_in_engine(self) -> set[str]:
+        """Return the external names of all that is wanted and not in the engine."""
+        there = {one.name for kind in EXTERNAL_KINDS for one in self.world.external(kind)}
+        return {names.mapped_name(key) for key in self.user.wanted} - there
+
     def externals(self) -> set[str]:
         """Return the ARNs of all that is in the engine."""
         return {one.arn for kind in EXTERNAL_KINDS for one in self.world.external(kind)}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER
+from reco.decide import names
 from reco.decide.conditions import timestamp
 from reco.loop.informer import slim
 from reco.loop.lease import LeaseRecord
@@ -98,6 +99,8 @@ class MemoryStore:
                 raise StoreNotFound(f"namespaces {key.namespace!r} not found")
             if key.namespace in self.terminating:
                 raise StoreForbidden(f"namespace {key.namespace} is being terminated")
+        if not names.usable_name(key.name):
+            raise StoreInvalid(f"{key}: metadata.name must be an RFC 1123 subdomain")
         spec = self._checked(key, "spec", manifest.get("spec", {}))
         if key in self.objects:
             raise StoreExists(f"{key} already exists")

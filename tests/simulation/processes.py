@@ -22,7 +22,7 @@ from reco.engines.personalize.polling import Timers
 from reco.engines.personalize.throttle import TokenBucket
 from reco.loop.engines import Engines
 from reco.loop.informer import Informer
-from reco.loop.lease import Lease, LeaseLost
+from reco.loop.lease import Lease, LeaseLost, LeaseTiming
 from reco.loop.metrics import Metrics
 from reco.loop.queue import Backoff, WorkQueue
 from reco.loop.reconciler import FenceLost, Reconciler
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WORKERS = 4
+LEASE = LeaseTiming(duration=60.0, renew_deadline=40.0, retry=10.0)
+"""Slower than in a cluster, so that a seed is not mostly renewals."""
 READ_TIMEOUT = 20.0
 """Seconds after which the client gives up waiting for the engine."""
 
@@ -83,6 +85,7 @@ class Process:
             clock=loop.time,
             now=world.now,
             rng=self.rng,
+            timing=LEASE,
         )
         await self.lease.acquire()
         world.trace(f"{self.domain.name} leads")

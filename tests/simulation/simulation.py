@@ -16,7 +16,7 @@ from tests.simulation.loop import Life
 from tests.simulation.rules import Rules
 from tests.simulation.world import OTHER_CLUSTER, World
 
-STEPS = 40
+STEPS = 30
 CALM = 4 * 3600.0
 """Virtual seconds within which everything must have come to be."""
 SILENCE = 3600.0
@@ -143,7 +143,7 @@ class _Simulation:
         processes = [p for p in self.world.processes.values() if p.domain.life is Life.RUNNING]
         if processes:
             self.world.loop.spawn(
-                None, self.world.pause(self.rng.choice(processes), self.rng.uniform(1.0, 60.0))
+                None, self.world.pause(self.rng.choice(processes), self.rng.uniform(1.0, 120.0))
             )
 
     def _doom(self) -> None:
@@ -227,7 +227,7 @@ class _Simulation:
     async def _silence(self) -> None:
         """R9: nothing is written and nothing is changed when nothing happens."""
         world, rules = self.world, self.rules
-        await asyncio.sleep(1800.0)
+        await asyncio.sleep(1.2 * world.polling.sweep + 1000.0)
         writes, sent = rules.writes, sum(world.sent.values())
         mutations, refused = rules.mutations - rules.refused, rules.refused
         before = len(world.lines)
@@ -258,6 +258,7 @@ class _Simulation:
         world = self.world
         world.trace("--- the cluster is lost ---")
         before, calls = ending.externals(), len(world.calls)
+        missing = ending.not_in_engine()
         for replica in list(world.processes):
             process = world.processes.pop(replica)
             process.kill("its cluster is lost")
@@ -269,14 +270,15 @@ class _Simulation:
         await self._until("the estate is rebuilt", ending.unfinished)
         if world.problems:
             return
-        after = ending.externals()
-        if before != after:
-            world.problem(
-                "R7",
-                f"the estate differs: gone {sorted(before - after)}, new {sorted(after - before)}",
-            )
+        gone = before - ending.externals()
+        if gone:
+            world.problem("R7", f"gone: {sorted(gone)}")
         for call in world.calls[calls:]:
-            if call.operation.startswith("Create") and call.error is None:
+            if not call.operation.startswith("Create") or call.error is not None:
+                continue
+            name = call.parameters.get("name")
+            # Data may be newer than its last import; a name that exists can't be imported again.
+            if call.operation != "CreateDatasetImportJob" and name not in missing:
                 world.problem("R7", f"{call.operation} {dict(call.parameters)}")
 
     async def _farewell(self, ending: Ending) -> None:
