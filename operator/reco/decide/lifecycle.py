@@ -456,7 +456,9 @@ def _out_of_sync(
     conditions = pictures.updating(situation, says, spec_driven=spec_driven or drift)
     if drift:
         conditions[C.DRIFTED] = Verdict("True", Reason.DRIFTED, says)
-    return Decision(conditions, (action,), {"refusal": None}, look_again=situation.timing.busy)
+    # Tags are set at once, and no list shows that they were.
+    wait = 1.0 if isinstance(action, TagExternal) else situation.timing.busy
+    return Decision(conditions, (action,), {"refusal": None}, look_again=wait)
 
 
 def _still_refused(situation: Situation) -> Decision:
