@@ -7,12 +7,13 @@ pass can go on from.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import FINALIZER, ConditionType
+from reco.api.vocabulary import FINALIZER, ConditionType, Reason
 from reco.decide import deletion, engine_class, events, failures, lifecycle
 from reco.decide.conditions import timestamp
 from reco.decide.model import (
@@ -38,6 +39,7 @@ from reco.decide.model import (
     TagExternal,
     Timing,
     UpdateExternal,
+    Verdict,
     Waiting,
     Wish,
 )
@@ -155,7 +157,19 @@ class Reconciler:
             log.warning("the Kubernetes API failed a request for %s: %s", key, error)
             self.queue.fail(key)
             return
+        except FenceLost:
+            raise
+        except Exception as error:
+            await self._own_up(resource, error)
+            raise
         self._schedule(key, decision)
+
+    async def _own_up(self, resource: Resource, error: Exception) -> None:
+        """Say in the status that the operator itself failed: its log is not where users look."""
+        text = f"the operator failed: {type(error).__name__}: {error}; its log has the traceback"
+        verdict = Verdict("Unknown", Reason.INTERNAL_ERROR, text)
+        with suppress(StoreError):
+            await self._write(resource, Decision({ConditionType.SYNCED: verdict}))
 
     def _schedule(self, key: Key, decision: Decision) -> None:
         if decision.retry:
