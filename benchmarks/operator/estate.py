@@ -33,8 +33,6 @@ CREDENTIALS: Final = {
     "AWS_SECRET_ACCESS_KEY": "benchmark",
     "AWS_DEFAULT_REGION": REGION,
 }
-CREATION_SECONDS: Final = 3600.0
-"""How long a dataset group is in flight: until the emulator's clock is moved on."""
 APPLIERS: Final = 8
 _TICK: Final = 0.5
 _WRITES: Final = re.compile(
@@ -69,8 +67,18 @@ def wait_for(what: str, check: Callable[[], bool], *, timeout: float, tick: floa
 class Estate:
     """A control plane with our kinds, and an emulator whose quotas are out of the way."""
 
-    def __init__(self, folder: Path, *, requests_per_second: int = 100) -> None:
+    def __init__(
+        self, folder: Path, *, creation_seconds: float, requests_per_second: int = 100
+    ) -> None:
+        """Choose ports; nothing runs yet.
+
+        Args:
+            folder: for logs and data.
+            creation_seconds: how long a dataset group is in flight.
+            requests_per_second: of an operator that heeds it; 100 is the most that it may be.
+        """
         self.folder = folder
+        self._creation_seconds = creation_seconds
         self.plane = ControlPlane(folder / "control-plane")
         self._requests_per_second = requests_per_second
         self._port = free_port()
@@ -107,7 +115,7 @@ class Estate:
             [
                 sys.executable, "-m", "reco.cli.main", "emulate",
                 "--listen", f"{LOOPBACK}:{self._port}",
-                "--duration", f"DatasetGroup={CREATION_SECONDS}",
+                "--duration", f"DatasetGroup={self._creation_seconds}",
                 "--quota", "DatasetGroup=1000000",
             ],
             log=self.folder / "emulator.log",
@@ -189,7 +197,9 @@ class Estate:
         position: int | None = after
         query = "".join(f"&{name}={value}" for name, value in only.items())
         while position is not None:
-            page = self._ask_emulator(f"/_reco/calls?after={position}{query}")
+            url = f"{self.emulator_url}/_reco/calls?after={position}{query}"
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                page = json.load(answer)
             found.extend(page["calls"])
             position = page["next"]
         return found
@@ -198,23 +208,6 @@ class Estate:
         """Return the id of the newest call."""
         found = self.calls(since)
         return found[-1]["id"] if found else since
-
-    def ahead(self) -> float:
-        """Return by how many seconds the engine's clock is ahead of ours."""
-        began = time.time()
-        now = float(self._ask_emulator("/_reco/clock")["now"])
-        return now - (began + time.time()) / 2
-
-    def advance(self, seconds: float) -> None:
-        """Move the engine's clock on."""
-        self._ask_emulator("/_reco/clock", {"advanceSeconds": seconds})
-
-    def _ask_emulator(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        request = urllib.request.Request(
-            f"{self.emulator_url}{path}", data=None if body is None else json.dumps(body).encode()
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
 
 
 def group(name: str) -> dict[str, Any]:

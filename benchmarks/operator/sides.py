@@ -47,19 +47,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the operators.
-
-    `start` is also told whether things move: the peer knows one interval, and gets the one that
-    suits (`fast` or `slow`).
-    """
+    """One of the operators; the last argument of `start` is the seconds between a peer's polls."""
 
     name: str
-    start: Callable[[Estate, Periods, bool], Running]
+    start: Callable[[Estate, Periods, float], Running]
 
 
-def start_ours(estate: Estate, periods: Periods, moving: bool) -> Running:  # noqa: FBT001 - see Side
-    """Start reco; it finds out by itself what moves."""
-    _ = moving
+def start_ours(estate: Estate, periods: Periods, _interval: float) -> Running:
+    """Start reco, which finds out by itself how often to look."""
     url = f"{LOOPBACK}:{free_port()}"
     process = Process(
         "reco",
@@ -91,7 +86,7 @@ def start_ours(estate: Estate, periods: Periods, moving: bool) -> Running:  # no
     return Running(process, settled)
 
 
-def start_peer(estate: Estate, periods: Periods, moving: bool) -> Running:  # noqa: FBT001 - see Side
+def start_peer(estate: Estate, _periods: Periods, interval: float) -> Running:
     """Start the plain kopf operator."""
     began = estate.mark(_newest.get(estate.emulator_url, 0))
     _newest[estate.emulator_url] = began
@@ -105,7 +100,7 @@ def start_peer(estate: Estate, periods: Periods, moving: bool) -> Running:  # no
         env={
             **CREDENTIALS,
             "AWS_ENDPOINT_URL": estate.emulator_url,
-            "INTERVAL": f"{periods.fast if moving else periods.slow}",
+            "INTERVAL": f"{interval}",
             "KUBECONFIG": str(estate.plane.kubeconfig),
         },
         cwd=ROOT,
