@@ -137,7 +137,10 @@ def _denied(situation: Situation, failure: Failure) -> Decision:
     serves = situation.resource.is_true(C.AVAILABLE)
     # A run that can't be seen has not failed: it may be under way.
     otherwise = "Unknown" if situation.resource.kind.runs_to_completion else "False"
-    stalled = situation.failures >= DENIED_BEFORE_STALLED
+    before = situation.resource.condition(C.STALLED)
+    stalled = situation.failures >= DENIED_BEFORE_STALLED or (
+        before is not None and before.reason == Reason.ACCESS_DENIED
+    )
     verdict = Verdict("False", Reason.ACCESS_DENIED, failure.message)
     return Decision(
         pictures.show(
@@ -150,7 +153,8 @@ def _denied(situation: Situation, failure: Failure) -> Decision:
             dependencies=None,
             extra={C.CREDENTIALS_VALID: verdict},
         ),
-        look_again=situation.timing.denied if stalled else situation.timing.busy,
+        look_again=situation.timing.denied,
+        retry=not stalled,
     )
 
 

@@ -69,6 +69,7 @@ def orchestrate(situation: Situation, decision: Decision) -> Decision:
     if not adopted:
         started, more_status, waits_for = _start(situation, versions, external)
         actions += started
+        status |= _noted(situation, versions)
         status |= more_status
     actions += runs.prune(
         versions,
@@ -230,6 +231,20 @@ def _start(
     return [runs.create(resource, "SolutionVersion", trigger, input_, spec)], handled, None
 
 
+def _noted(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any]:
+    """Return the input to record where nobody knows what the versions there were trained on.
+
+    Unknown input counts as the present one, so that an estate rebuilt from its manifests does not
+    pay again for a training that failed.
+    """
+    before = situation.resource.status.training
+    data, missing = _data(situation)
+    known = before is not None and before.last_input is not None
+    if known or missing is not None or not versions:
+        return {}
+    return {"lastInput": digest([_recipe(situation), data])}
+
+
 def _skipped(skip: runs.Skip) -> dict[str, Any]:
     return {
         "lastScheduleTime": timestamp(skip.scheduled),
@@ -252,7 +267,7 @@ def _due(
         name = names.scheduled_child(resource.key.name, resource.created)
         return runs.Trigger("Initial", name, None, TrainingMode.FULL.value)
     last_failed = bool(versions) and not runs.good(versions[0])
-    if last_failed and last_input != input_:
+    if last_failed and last_input not in {None, input_}:
         name = names.triggered_child(resource.key.name, input_)
         return runs.Trigger("Changed", name, None, TrainingMode.FULL.value)
     last = before.last_schedule_time if before is not None else None

@@ -116,3 +116,34 @@ def test_a_version_that_the_service_trained_gets_a_name_that_kubernetes_allows()
     made = [action for action in decision.actions if isinstance(action, CreateResource)]
     assert [one.manifest["metadata"]["name"] for one in made] == ["sol-0a1b2c3d"]
     assert made[0].manifest["spec"]["externalName"] == "shop_sol/0a1b2c3d"
+
+
+def test_a_failed_version_of_unknown_input_is_not_paid_for_again() -> None:
+    solution = resource("Solution", "sol")
+    wanted = Desired("shop_sol", {}, tags={})
+    failed = resource(
+        "SolutionVersion",
+        "by-hand",
+        status={
+            "conditions": [
+                condition("Succeeded", "False", "ExternalFailure"),
+                condition("Stalled", "True", "ExternalFailure"),
+            ]
+        },
+    )
+    data = resource(
+        "Dataset",
+        "data",
+        spec={"import": {"source": {"s3": "s3://bucket/data/"}}},
+        status={"import": {"lastSuccessfulJob": "import-1"}},
+    )
+    decision = decide(
+        situation(
+            solution,
+            desired=wanted,
+            observation=observed(solution, wanted, details={"versions": ()}),
+            related={"SolutionVersion": [failed], "Dataset": [data]},
+        )
+    )
+    assert not [action for action in decision.actions if isinstance(action, CreateResource)]
+    assert decision.status["training"]["lastInput"]
