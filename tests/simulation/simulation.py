@@ -259,6 +259,11 @@ class _Simulation:
         world.trace("--- the cluster is lost ---")
         before, calls = ending.externals(), len(world.calls)
         missing = ending.not_in_engine()
+        trained = {
+            one.attributes["solutionArn"].partition(":solution/")[2]
+            for one in world.external("SolutionVersion")
+            if one.status == "ACTIVE"
+        }
         for replica in list(world.processes):
             process = world.processes.pop(replica)
             process.kill("its cluster is lost")
@@ -277,6 +282,9 @@ class _Simulation:
             if not call.operation.startswith("Create") or call.error is not None:
                 continue
             name = call.parameters.get("name")
+            solution = call.parameters.get("solutionArn", "").partition(":solution/")[2]
+            if call.operation == "CreateSolutionVersion" and solution not in trained:
+                continue  # there was no version to find again
             # Data may be newer than its last import; a name that exists can't be imported again.
             if call.operation != "CreateDatasetImportJob" and name not in missing:
                 world.problem("R7", f"{call.operation} {dict(call.parameters)}")
