@@ -158,14 +158,17 @@ class Sources:
         self._settings = settings
         self._known: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    async def details(self, resource: Resource) -> dict[str, Any]:
-        """Return `source`, the digest of what a Dataset imports, or `source_problem`."""
+    async def details(self, resource: Resource, *, fresh: bool = False) -> dict[str, Any]:
+        """Return `source`, the digest of what a Dataset imports, or `source_problem`.
+
+        A listing is good for a while, unless somebody asked for a `fresh` one.
+        """
         if resource.spec is None or resource.spec.import_ is None:
             return {}
         location = resource.spec.import_.source.s3
         now = self._timers.time()
         at, details = self._known.get(location, (float("-inf"), {}))
-        if now - at >= self._settings.source:
+        if fresh or now - at >= self._settings.source:
             details = await self._look(location)
             self._known[location] = (now, details)
         return details

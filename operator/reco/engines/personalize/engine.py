@@ -198,6 +198,7 @@ class PersonalizeEngine:
             observed,
             answer,
             read_tags=(fresh or recorded is None or self._due_for_sweep(found)),
+            fresh=fresh,
         )
 
     async def _resumed(
@@ -283,6 +284,7 @@ class PersonalizeEngine:
         answer: Mapping[str, Any],
         *,
         read_tags: bool,
+        fresh: bool = False,
     ) -> Observed:
         """Add tags and details."""
         tags: dict[str, str] | None = None
@@ -302,7 +304,7 @@ class PersonalizeEngine:
             case "Solution":
                 more = {"versions": await self._external_versions(resource, observed.id)}
             case "Dataset":
-                more = await self._sources.details(resource)
+                more = await self._sources.details(resource, fresh=fresh)
             case _:
                 pass
         return replace(observed, tags=tags, details=more)
