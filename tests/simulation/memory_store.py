@@ -73,6 +73,8 @@ class MemoryStore:
         self._version = 100
         self.objects: dict[Key, Body] = {}
         self.log: list[Change] = []
+        self._without_defaults: set[str] = set()
+        """UIDs of objects stored before their status had its default: any write adds it."""
         self.namespaces: dict[str, str] = {}
         """UIDs by name."""
         self.terminating: set[str] = set()
@@ -207,8 +209,13 @@ class MemoryStore:
         return checked
 
     def _store(self, type_: str, before: Body | None, body: Body, manager: str, what: str) -> Body:
-        if before is not None and body == before:
+        uid = body["metadata"]["uid"]
+        if before is None:
+            self._without_defaults.add(uid)
+        elif body == before and uid not in self._without_defaults:
             return before
+        else:
+            self._without_defaults.discard(uid)
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
         self.objects[key_of(body)] = body

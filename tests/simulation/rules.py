@@ -96,8 +96,10 @@ class Rules:
             self._words(key, one, generation)
         ready = conditions.get("Ready", {}).get("status")
         throttled = conditions.get("Reconciling", {}).get("reason") in _PASSING
+        denied = conditions.get("Stalled", {}).get("reason") == "AccessDenied"
         if ready == "True" and (
-            "Stalled" in conditions or ("Reconciling" in conditions and not throttled)
+            ("Stalled" in conditions and not denied)
+            or ("Reconciling" in conditions and not throttled)
         ):
             self.world.problem("R2", f"{key} is Ready and {sorted(conditions)}")
         if ready != "True" and not conditions["Ready"].get("message"):

@@ -37,8 +37,7 @@ class RefusingEngine:
     def desired(self, _resource: Resource, _references: References) -> Desired:
         return Desired("shop_by-hand", {"solutionArn": "arn:solution"}, tags={})
 
-    async def observe(self, *_: object, fresh: bool = False) -> Absent:
-        del fresh
+    async def observe(self, *_: object, **__: object) -> Absent:
         return Absent()
 
     async def create(self, _kind: str, desired: Desired, _tags: Mapping[str, str]) -> str:

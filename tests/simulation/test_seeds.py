@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.simulation.run import describe
 from tests.simulation.simulation import simulate
 
