@@ -68,12 +68,23 @@ class Engine(Protocol):
         ...
 
     async def observe(
-        self, resource: Resource, desired: Desired | Waiting | Unsupported, *, fresh: bool = False
+        self,
+        resource: Resource,
+        desired: Desired | Waiting | Unsupported,
+        *,
+        fresh: bool = False,
+        tags: bool = False,
     ) -> Observed | Absent:
         """Find a resource's external object: by the recorded id, else by name.
 
         `Absent` is a confirmed answer, never the mere lack of an entry in a list. Tags are read
-        when the resource has no record of the object yet, when `fresh`, and on a slow sweep.
+        when the resource has no record of the object yet, on a slow sweep, and as asked.
+
+        Args:
+            resource: the resource.
+            desired: what its object should be, or why that can't be said.
+            fresh: whether to ask for everything anew, whatever is known.
+            tags: whether to read the tags, too, once the object is active.
         """
         ...
 

@@ -31,10 +31,8 @@ from reco.decide.model import (
     Failure,
     Identity,
     Observation,
-    Observed,
     RemoveFinalizer,
     Situation,
-    State,
     StopExternal,
     TagExternal,
     Timing,
@@ -301,13 +299,15 @@ class Reconciler:
     async def _observe(self, resource: Resource, engine: Engine, desired: Wish) -> Observation:
         situation = _bare(resource, self.clock(), self.identity, desired, self.timing)
         try:
-            observed = await engine.observe(resource, desired, fresh=lifecycle.forced(situation))
-            if _tags_wanted(resource, desired, observed):
-                observed = await engine.observe(resource, desired, fresh=True)
+            return await engine.observe(
+                resource,
+                desired,
+                fresh=lifecycle.forced(situation),
+                tags=_tags_wanted(resource, desired),
+            )
         except EngineError as error:
             self._log_failure(resource, error)
             return error.failure
-        return observed
 
     def _log_failure(self, resource: Resource, error: EngineError) -> None:
         log.info(
@@ -426,14 +426,11 @@ def _recorded(status: Mapping[str, Any]) -> dict[str, Any]:
     return {key: status[key] for key in kept if status.get(key) is not None}
 
 
-def _tags_wanted(resource: Resource, desired: Wish, observed: Observed | Absent) -> bool:
+def _tags_wanted(resource: Resource, desired: Wish) -> bool:
     """Whether tags must be read before it can be said that the wanted ones are there."""
     applied = resource.status.applied
     return (
-        isinstance(observed, Observed)
-        and observed.tags is None
-        and observed.state is State.ACTIVE
-        and isinstance(desired, Desired)
+        isinstance(desired, Desired)
         and desired.tags is not None
         and not resource.kind.runs_to_completion
         and (

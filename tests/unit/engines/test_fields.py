@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from reco.engines.personalize import read
-from reco.engines.personalize.kinds import ROWS, update_state
+from reco.engines.personalize.kinds import ROWS
+from reco.engines.personalize.wire import update_state
 
 GROUP = "arn:aws:personalize:eu-west-1:111122223333:dataset-group/movies"
 SOLUTION = "arn:aws:personalize:eu-west-1:111122223333:solution/movies"

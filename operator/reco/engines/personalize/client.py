@@ -1,13 +1,16 @@
 """What the driver needs of a connection to the service; `aws` has the one over botocore."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from reco.decide.model import digest
+from reco.engines.personalize.errors import StaleListError
 
 PAGE_SIZE = 100
 """The most the service gives in one page."""
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,31 @@ async def pages(
     operation: str,
     /,
     **parameters: Any,  # noqa: ANN401 - JSON
-) -> AsyncIterator[dict[str, Any]]:
-    """Follow a list to its end.
+) -> list[dict[str, Any]]:
+    """Return all pages of a list.
 
     By hand, since some lists have no paginator, and since a page may be short, even empty, and
-    still carry a token.
+    still carry a token. A token that has become invalid means that the list has changed under its
+    pages: it is started anew.
+
+    Raises:
+        EngineError: if any page can't be had.
     """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await _followed(client, operation, parameters)
+        except StaleListError:
+            continue
+    return await _followed(client, operation, parameters)
+
+
+async def _followed(
+    client: PersonalizeClient, operation: str, parameters: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     token: str | None = None
-    while True:
+    while not found or token:
         more = {"nextToken": token} if token else {}
-        page = await client.call(operation, maxResults=PAGE_SIZE, **more, **parameters)
-        yield page
-        token = page.get("nextToken")
-        if not token:
-            return
+        found.append(await client.call(operation, maxResults=PAGE_SIZE, **more, **parameters))
+        token = found[-1].get("nextToken")
+    return found

@@ -3,19 +3,19 @@
 Names and metrics of solution versions never change once they are known, so each is asked for once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from reco.api.resource import Resource
-from reco.decide.model import ErrorClass, State
+from reco.decide.model import ErrorClass, Observed, State
 from reco.engines.personalize.client import PersonalizeClient
-from reco.engines.personalize.kinds import Row
-from reco.engines.personalize.listing import Snapshot, Summary
-from reco.engines.personalize.polling import PollSettings, Timers
+from reco.engines.personalize.listing import Summary, states_below
+from reco.engines.personalize.polling import Interest, Poller, PollSettings, Timers
 from reco.engines.personalize.render import Place
+from reco.engines.personalize.wire import TRANSITIONAL, Answer
 from reco.engines.port import EngineError
 
 _TRAINING_TYPES = {"MANUAL": "Manual", "AUTOMATIC": "Automatic"}
@@ -38,48 +38,41 @@ class ExternalVersion:
     failure: str | None
 
 
-def campaign(place: Place) -> dict[str, Any]:
-    """Return where a campaign answers."""
-    return {"endpoint": place.endpoint("personalize-runtime")}
-
-
-def event_tracker(answer: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """Return where and under which id events are taken."""
-    return {
-        "tracking_id": answer.get("trackingId"),
-        "endpoint": place.endpoint("personalize-events"),
-    }
-
-
 class Versions:
     """Names and metrics of solution versions, each asked for once."""
 
-    def __init__(self, row: Row, client: PersonalizeClient) -> None:
-        self._row = row
+    def __init__(self, poller: Poller, client: PersonalizeClient) -> None:
+        self._poller = poller
         self._client = client
         self._names: dict[str, str] = {}
         self._metrics: dict[str, dict[str, str]] = {}
 
-    def learn(self, answer: Mapping[str, Any]) -> None:
-        """Take note of the name in a description."""
-        arn = answer["solutionVersionArn"]
-        self._names[arn] = answer.get("name") or default_name(arn)
+    def learn(self, id_: str, name: str) -> None:
+        """Take note of a name."""
+        self._names[id_] = name
 
     async def name(self, id_: str) -> str:
         """Return the name of a version; lists do not show it."""
         if id_ not in self._names:
             answer = await self._client.call("DescribeSolutionVersion", solutionVersionArn=id_)
-            self.learn(answer["solutionVersion"])
+            self.learn(id_, answer["solutionVersion"].get("name") or default_name(id_))
         return self._names[id_]
 
-    async def below(
-        self, solution: str, snapshot: Snapshot, known_through: datetime | None
-    ) -> tuple[ExternalVersion, ...]:
-        """Return the versions of a solution, newest first.
+    async def below(self, resource: Resource, solution: str) -> tuple[ExternalVersion, ...]:
+        """Return the versions of a Solution, newest first, and watch for new ones.
 
         Names are asked for only where they matter: of versions that are newer than what the
         status says is known.
         """
+        snapshot = await self._poller.snapshot(self._poller.good_since)
+        children = states_below(snapshot, solution)
+        moving = any(status in TRANSITIONAL for _, status in children)
+        self._poller.watch(
+            resource.key,
+            Interest(solution, resource.key.name, moving=moving, children=children),
+        )
+        training = resource.status.training
+        known_through = training.known_through if training is not None else None
         found = []
         for entry in snapshot.by_parent.get(solution, ()):
             name = self._names.get(entry.id)
@@ -103,26 +96,15 @@ class Versions:
         return ExternalVersion(
             id=entry.id,
             name=name,
-            state=self._row.state(entry.raw),
+            state=self._poller.wire.state(entry.raw),
             created=entry.created,
             training_type=_TRAINING_TYPES.get(entry.raw.get("trainingType", ""), "Manual"),
             training_mode=_TRAINING_MODES.get(entry.raw.get("trainingMode", ""), "Full"),
             failure=entry.raw.get("failureReason"),
         )
 
-    async def details(self, resource: Resource, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the status shows of a version."""
-        hours = answer.get("trainingHours")
-        details = {
-            "training_hours": decimal(hours) if hours is not None else None,
-            "training_type": _TRAINING_TYPES.get(answer.get("trainingType", "MANUAL")),
-            "training_mode": answer.get("trainingMode"),
-        }
-        if answer.get("status") == "ACTIVE":
-            details["metrics"] = await self._metrics_of(resource, answer["solutionVersionArn"])
-        return details
-
-    async def _metrics_of(self, resource: Resource, arn: str) -> dict[str, str] | None:
+    async def metrics(self, resource: Resource, arn: str) -> dict[str, str] | None:
+        """Return the metrics of a trained version, or None while there are none."""
         if resource.status.metrics is not None:
             return dict(resource.status.metrics)
         if arn not in self._metrics:
@@ -158,17 +140,14 @@ class Sources:
         self._settings = settings
         self._known: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    async def details(self, resource: Resource, *, fresh: bool = False) -> dict[str, Any]:
-        """Return `source`, the digest of what a Dataset imports, or `source_problem`.
+    async def at(self, location: str, *, fresh: bool) -> dict[str, Any]:
+        """Return `source`, the digest of what lies at a location, or `source_problem`.
 
         A listing is good for a while, unless somebody asked for a `fresh` one.
         """
-        if resource.spec is None or resource.spec.import_ is None:
-            return {}
-        location = resource.spec.import_.source.s3
         now = self._timers.time()
-        at, details = self._known.get(location, (float("-inf"), {}))
-        if fresh or now - at >= self._settings.source:
+        looked, details = self._known.get(location, (float("-inf"), {}))
+        if fresh or now - looked >= self._settings.source:
             details = await self._look(location)
             self._known[location] = (now, details)
         return details
@@ -182,3 +161,73 @@ class Sources:
         if not listing.objects:
             return {"source": None, "source_problem": f"there is nothing at {location}"}
         return {"source": listing.digest}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What details are made of, beside the object itself."""
+
+    place: Place
+    versions: Versions
+    sources: Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An external object whose details are wanted."""
+
+    resource: Resource
+    observed: Observed
+    answer: Answer
+    """Its description; the list's entry where the status tells the rest."""
+    fresh: bool = False
+    """Whether to look closely, whatever was seen a moment ago."""
+
+
+Details = Callable[[Known, Seen], Awaitable[Mapping[str, Any]]]
+"""What the status shows of an object. Raises `EngineError`."""
+
+
+async def nothing(_: Known, __: Seen) -> Mapping[str, Any]:
+    """Show no details."""
+    return {}
+
+
+async def campaign(known: Known, _: Seen) -> Mapping[str, Any]:
+    """Show where a campaign answers."""
+    return {"endpoint": known.place.endpoint("personalize-runtime")}
+
+
+async def event_tracker(known: Known, seen: Seen) -> Mapping[str, Any]:
+    """Show where and under which id events are taken; lists do not have the id."""
+    return {
+        "tracking_id": seen.answer.get("trackingId") or seen.resource.status.tracking_id,
+        "endpoint": known.place.endpoint("personalize-events"),
+    }
+
+
+async def dataset(known: Known, seen: Seen) -> Mapping[str, Any]:
+    """Show what there is to import."""
+    spec = seen.resource.spec
+    if spec is None or spec.import_ is None:
+        return {}
+    return await known.sources.at(spec.import_.source.s3, fresh=seen.fresh)
+
+
+async def solution(known: Known, seen: Seen) -> Mapping[str, Any]:
+    """Show a solution's versions, whoever had them trained."""
+    return {"versions": await known.versions.below(seen.resource, seen.observed.id)}
+
+
+async def solution_version(known: Known, seen: Seen) -> Mapping[str, Any]:
+    """Show how a version was trained, how long, and how good it is; lists do not have the hours."""
+    known.versions.learn(seen.observed.id, seen.observed.name)
+    hours = seen.answer.get("trainingHours", seen.resource.status.training_hours)
+    details = {
+        "training_hours": decimal(float(hours)) if hours is not None else None,
+        "training_type": _TRAINING_TYPES.get(seen.answer.get("trainingType", "MANUAL")),
+        "training_mode": seen.answer.get("trainingMode"),
+    }
+    if seen.observed.state is State.ACTIVE:
+        details["metrics"] = await known.versions.metrics(seen.resource, seen.observed.id)
+    return details

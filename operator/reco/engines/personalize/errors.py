@@ -5,6 +5,8 @@ import re
 from reco.decide.model import ErrorClass, Failure
 from reco.engines.port import EngineError
 
+_STALE_LIST = "InvalidNextTokenException"
+
 _CLASSES: dict[str, ErrorClass] = {
     "AccessDenied": ErrorClass.ACCESS_DENIED,
     "AccessDeniedException": ErrorClass.ACCESS_DENIED,
@@ -47,11 +49,11 @@ _CLASSES: dict[str, ErrorClass] = {
     "InternalError": ErrorClass.TRANSIENT,
     "InternalServerError": ErrorClass.TRANSIENT,
     "InternalServerException": ErrorClass.TRANSIENT,
-    "InvalidNextTokenException": ErrorClass.TRANSIENT,
+    _STALE_LIST: ErrorClass.TRANSIENT,
     "RequestTimeout": ErrorClass.TRANSIENT,
     "ServiceUnavailable": ErrorClass.TRANSIENT,
 }
-"""By error code. `InvalidNextTokenException` can only mean a list that changed under its pages."""
+"""By error code."""
 
 _LIMITS = {"LimitExceededException", "ServiceQuotaExceededException"}
 _SERVER_ERROR = 500
@@ -64,6 +66,10 @@ _SECRETS = re.compile(
     r"|SecretAccessKey)\s*[=:]\s*)[^\s,;&'\"]+",
     re.IGNORECASE,
 )
+
+
+class StaleListError(EngineError):
+    """A list has changed under its pages; the service takes the next page's token no more."""
 
 
 def is_mutating(operation: str) -> bool:
@@ -80,7 +86,8 @@ def service_error(operation: str, code: str, message: str, status: int = 400) ->
         message: the service's words.
         status: the HTTP status of the answer.
     """
-    return EngineError(
+    kind = StaleListError if code == _STALE_LIST else EngineError
+    return kind(
         Failure(
             error_class=_class_of(code, message, status),
             message=redact(f"{code}: {message}" if message else code),

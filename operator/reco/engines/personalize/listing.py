@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from reco.engines.personalize.client import PersonalizeClient, pages
-from reco.engines.personalize.kinds import Row, created, updated
+from reco.engines.personalize.wire import Wire, created, updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Description:
 
 
 async def take_snapshot(
-    row: Row, client: PersonalizeClient, serial: int, started: float, at: datetime
+    wire: Wire, client: PersonalizeClient, serial: int, started: float, at: datetime
 ) -> Snapshot:
     """List a kind in the whole account and region.
 
@@ -70,11 +70,10 @@ async def take_snapshot(
         EngineError: if any page can't be had.
     """
     entries: dict[str, Summary] = {}
-    count = 0
-    async for page in pages(client, f"List{row.kind}s"):
-        count += 1
-        for raw in page.get(row.list_member, ()):
-            entry = _summary(row, raw)
+    listed = await pages(client, f"List{wire.kind}s")
+    for page in listed:
+        for raw in page.get(wire.list_member, ()):
+            entry = _summary(wire, raw)
             entries[entry.id] = entry
     children: dict[str, list[Summary]] = {}
     newest_first = sorted(
@@ -87,7 +86,7 @@ async def take_snapshot(
         started=started,
         at=at,
         entries=entries,
-        pages=count,
+        pages=len(listed),
         by_name={entry.name: entry for entry in entries.values() if entry.name is not None},
         by_parent=children,
     )
@@ -100,10 +99,10 @@ def states_below(snapshot: Snapshot, parent: str | None) -> tuple[tuple[str, str
     return tuple((entry.id, entry.status) for entry in snapshot.by_parent.get(parent, ()))
 
 
-def _summary(row: Row, raw: Mapping[str, Any]) -> Summary:
+def _summary(wire: Wire, raw: Mapping[str, Any]) -> Summary:
     return Summary(
-        id=raw[row.arn_member],
-        name=raw.get(row.name_member),
+        id=raw[wire.arn_member],
+        name=raw.get(wire.name_member),
         status=raw.get("status", ""),
         created=created(raw),
         updated=updated(raw),

@@ -15,13 +15,13 @@ from datetime import datetime
 from reco.api.resource import Key
 from reco.decide.model import ErrorClass
 from reco.engines.personalize.client import PersonalizeClient
-from reco.engines.personalize.kinds import TRANSITIONAL, Row
 from reco.engines.personalize.listing import (
     Description,
     Snapshot,
     states_below,
     take_snapshot,
 )
+from reco.engines.personalize.wire import TRANSITIONAL, Wire
 from reco.engines.port import EngineError
 
 _log = logging.getLogger(__name__)
@@ -83,9 +83,9 @@ class Poller:
     """Lists one kind, for all who need it."""
 
     def __init__(
-        self, row: Row, client: PersonalizeClient, timers: Timers, settings: PollSettings
+        self, wire: Wire, client: PersonalizeClient, timers: Timers, settings: PollSettings
     ) -> None:
-        self.row = row
+        self.wire = wire
         self.descriptions: dict[str, Description] = {}
         self.unchanged: dict[str, tuple[str, datetime]] = {}
         """Signatures of entries that are known without a description."""
@@ -122,7 +122,7 @@ class Poller:
     def unseen(self, id_: str) -> bool:
         """Whether an object that is followed by descriptions is due for one."""
         described = self.descriptions.get(id_)
-        if described is None or not self._one_by_one or not self.row.moves(described.answer):
+        if described is None or not self._one_by_one or not self.wire.moves(described.answer):
             return False
         return self._timers.time() - described.at >= self._settings.fast / 2
 
@@ -147,13 +147,15 @@ class Poller:
         if known is None or (interest.moving and not known.moving):
             self._wake.set()
 
-    def forget(self, key: Key) -> None:
-        """Report no more changes to a resource."""
+    def forget(self, key: Key) -> str | None:
+        """Report no more changes to a resource; return the id of its object, where it had one."""
         interest = self._interests.pop(key, None)
         self._moving.pop(key, None)
-        if interest is not None and interest.id is not None and interest.children is None:
-            self.descriptions.pop(interest.id, None)
-            self.unchanged.pop(interest.id, None)
+        if interest is None or interest.id is None or interest.children is not None:
+            return None
+        self.descriptions.pop(interest.id, None)
+        self.unchanged.pop(interest.id, None)
+        return interest.id
 
     def called(self) -> int:
         """Take note that a call was made: look soon and often for a while.
@@ -202,7 +204,7 @@ class Poller:
         serial, started = self._next_serial(), self._timers.time()
         try:
             return await take_snapshot(
-                self.row, self._client, serial, started, self._timers.clock()
+                self.wire, self._client, serial, started, self._timers.clock()
             )
         except EngineError as error:
             self._failure = (serial, started, error)
@@ -219,7 +221,7 @@ class Poller:
             self._last = listing.result()
             self._report(self._last, everything=let_in_again)
         elif isinstance(error, EngineError):
-            _log.debug("can't list %s: %s", self.row.kind, error)
+            _log.debug("can't list %s: %s", self.wire.kind, error)
             if error.error_class is ErrorClass.ACCESS_DENIED and not self._denied:
                 # Everybody should know. A hiccup concerns only those who need a list just now.
                 self._denied = True

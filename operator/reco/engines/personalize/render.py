@@ -33,6 +33,8 @@ class Place:
     """Where an engine works, and the defaults of its class."""
 
     settings: PersonalizeSettings
+    recipes: frozenset[str] | None = None
+    """The short names of the recipes it offers; None while they are not known."""
 
     @property
     def region(self) -> str:
@@ -50,6 +52,15 @@ class Place:
         """Return the ARN of a recipe given by short name or ARN."""
         return (
             name if name.startswith("arn:") else f"arn:{self.partition}:personalize:::recipe/{name}"
+        )
+
+    def lacks(self, name: str) -> str | None:
+        """Return why a recipe, given by short name or ARN, can't be had, or None."""
+        if self.recipes is None or name.rpartition("/")[2] in self.recipes:
+            return None
+        return (
+            f"Personalize offers no {name!r} in {self.region}; it offers"
+            f" {', '.join(sorted(self.recipes))}"
         )
 
     def endpoint(self, service: str) -> str:
@@ -148,6 +159,11 @@ def solution(resource: Resource, references: References, place: Place) -> Render
     service trains by itself unless it is told not to, so `performAutoTraining` is always said.
     """
     spec = resource.spec
+    # What was made with a recipe long ago goes on.
+    if spec.recipe is not None and resource.status.external is None:
+        lacking = place.lacks(spec.recipe)
+        if lacking is not None:
+            return Unsupported(f"spec.recipe: {lacking}")
     config = _solution_config(
         spec.solution_config.manifest() if spec.solution_config is not None else {}, place
     )

@@ -6,22 +6,20 @@ two clocks disagree by the seconds in which somebody else changed it, the slow s
 describes everything in its turn, finds out.
 """
 
-from typing import Any
-
 from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType, DriftPolicy
 from reco.decide.model import Desired, Observed, State
-from reco.engines.personalize.kinds import Row
 from reco.engines.personalize.listing import Summary
+from reco.engines.personalize.wire import Wire, place_of
 
 
 def resumed(
-    row: Row, resource: Resource, wanted: Desired | None, entry: Summary | None
+    wire: Wire, resource: Resource, wanted: Desired | None, entry: Summary | None
 ) -> Observed | None:
     """Return a resource's object as it must still be, or None where that is not certain.
 
     Args:
-        row: the kind.
+        wire: the kind.
         resource: the resource, with its recorded object.
         wanted: what the object should be; None where that is not known.
         entry: the object's entry in the newest list.
@@ -33,7 +31,7 @@ def resumed(
         return None
     if resource.spec.drift_policy is DriftPolicy.IGNORE:
         return None  # in sync may mean that a difference is ignored
-    if row.state(entry.raw) is not State.ACTIVE:
+    if wire.state(entry.raw) is not State.ACTIVE:
         return None
     type_ = ConditionType.SUCCEEDED if resource.kind.runs_to_completion else ConditionType.SYNCED
     condition = resource.condition(type_)
@@ -41,7 +39,7 @@ def resumed(
         return None
     if entry.updated > condition.last_transition_time:
         return None
-    _, _, _, region, account, _ = entry.id.split(":", 5)
+    region, account = place_of(entry.id)
     return Observed(
         id=entry.id,
         name=external.name,
@@ -51,13 +49,3 @@ def resumed(
         account=account,
         region=region,
     )
-
-
-def recorded(row: Row, resource: Resource, entry: Summary) -> dict[str, Any]:
-    """Return as much of a description as details are made of, from the list and the status."""
-    answer = dict(entry.raw)
-    if row.kind == "EventTracker":
-        answer["trackingId"] = resource.status.tracking_id
-    if row.kind == "SolutionVersion" and resource.status.training_hours is not None:
-        answer["trainingHours"] = float(resource.status.training_hours)
-    return answer
