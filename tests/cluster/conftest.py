@@ -96,7 +96,9 @@ def estate(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     letters = "".join(secrets.choice(string.ascii_lowercase) for _ in range(10))
     with Watcher(crds, namespace) as watch:
-        yield Estate(crds, namespace, f"eu-{letters}-1", emulator, s3.url, watch)
+        estate = Estate(crds, namespace, f"eu-{letters}-1", emulator, s3.url, watch)
+        yield estate
+        estate.close()
     # Cluster-scoped, so the next test's operator would see it.
     crds.kubectl("delete", "engineclass", namespace, "--ignore-not-found", "--wait=false")
     if crds.kubectl("get", "engineclass", namespace, "--ignore-not-found"):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import boto3
@@ -38,6 +38,11 @@ class Estate:
     emulator: EmulatorProcess
     s3_url: str
     watch: Watcher
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
 
     # --- manifests --------------------------------------------------------------------------
 
@@ -122,11 +127,13 @@ class Estate:
 
     def client(self, service: str = "personalize") -> Any:
         """Return a boto3 client of the region, as an application or an intruder has it."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # any of the three
-            region_name=self.region,
-            endpoint_url=self.emulator.url,
-        )
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,  # type: ignore[call-overload]  # any of the three
+                region_name=self.region,
+                endpoint_url=self.emulator.url,
+            )
+        return self._clients[service]
 
     def external(self) -> dict[str, list[str]]:
         """Return what exists in the region: names by the operation that lists them."""

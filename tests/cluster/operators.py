@@ -1,12 +1,14 @@
 """The operator, as a process of its own or in a thread of the test's."""
 
 import asyncio
+import gc
 import json
 import re
 import sys
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -94,6 +96,9 @@ class OperatorThread:
     def __exit__(self, *_: object) -> None:
         self._stop()
         self._thread.join(timeout=30)
+        with warnings.catch_warnings():  # a process that ends closes the connections it kept
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
         assert self._code == 0, f"the operator ended with {self._code}"
 
     def _run(self) -> None:

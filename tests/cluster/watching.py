@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from hack.control_plane import ControlPlane
 from reco.api.kinds import KINDS
-from reco.api.vocabulary import API_VERSION, GROUP, VERSION
+from reco.api.vocabulary import API_VERSION
 
 Object = dict[str, Any]
 
@@ -48,9 +48,7 @@ class Watcher:
 
     def __enter__(self) -> Self:
         for kind in self._listed:
-            threading.Thread(
-                target=self._follow, args=(kind, KINDS[kind].plural), daemon=True
-            ).start()
+            threading.Thread(target=self._follow, args=(kind,), daemon=True).start()
         for listed in self._listed.values():
             listed.wait()
         return self
@@ -96,14 +94,16 @@ class Watcher:
                     raise AssertionError(f"{reason}: not within {timeout:g} s\n{self.picture()}")
 
     def ready(self, kind: str, name: str, *, timeout: float = 30) -> Object:
-        """Wait until an object is Ready for its present generation, and return it."""
+        """Wait until an object is Ready as its present spec says, and return it."""
+        path = f"{self._path(kind)}/{name}"
+        generation = self._plane.get(path)["metadata"]["generation"]
 
         def is_ready(_: "Watcher") -> bool:
             item = self._now.get((kind, name))
             return (
                 item is not None
                 and condition(item, "Ready").get("status") == "True"
-                and item["status"]["observedGeneration"] == item["metadata"]["generation"]
+                and item["status"]["observedGeneration"] >= generation
             )
 
         self.until(is_ready, f"{kind} {name} is Ready", timeout=timeout)
@@ -139,8 +139,11 @@ class Watcher:
             lines.append(f"  {kind} {name}: {' '.join(shown)}\n    {ready}")
         return "\n".join(lines)
 
-    def _follow(self, kind: str, plural: str) -> None:
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self._namespace}/{plural}"
+    def _path(self, kind: str) -> str:
+        return f"/apis/{API_VERSION}/namespaces/{self._namespace}/{KINDS[kind].plural}"
+
+    def _follow(self, kind: str) -> None:
+        path = self._path(kind)
         while not self._stop.is_set():
             # The API server may be away for a while: that is what some tests are about.
             with suppress(OSError, http.client.HTTPException, ValueError):
