@@ -9,6 +9,7 @@ import asyncio
 import random
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, get_origin
@@ -18,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from reco.api.resource import Resource
 from reco.engines.personalize.aws import AwsConnections
-from reco.engines.personalize.engine import PersonalizeEngine
+from reco.engines.personalize.engine import PersonalizeEngine, settings_of
 from reco.engines.personalize.polling import PollSettings, Timers
 from reco.engines.port import Engine, EngineFactory
 from reco.loop import logs, operator
@@ -50,12 +51,24 @@ def run(args: argparse.Namespace) -> int:
             sys.stderr.write(f"reco operate: {name}: {problem['msg']}\n")
         return _BAD_SETTINGS
     logs.configure(settings.log_level)
-    return operator.run(settings, engine_factory)
+    with closing(AwsConnections()) as connections:
+        return operator.run(settings, partial(engine_factory, connections=connections))
 
 
-def engine_factory(settings: Settings, on_call: operator.OnEngineCall) -> EngineFactory:
-    """Return what makes the engine of a class: the one place that knows which engines there are."""
-    connections = AwsConnections(on_call)
+def engine_factory(
+    settings: Settings,
+    on_call: operator.OnEngineCall,
+    connections: AwsConnections | None = None,
+) -> EngineFactory:
+    """Return what makes the engine of a class: the one place that knows which engines there are.
+
+    Args:
+        settings: how often engines look.
+        on_call: told of each call to an engine.
+        connections: the connections to use, for the caller to close; left out, they last as long
+            as the process.
+    """
+    connections = connections or AwsConnections()
     timers = Timers(
         clock=partial(datetime.now, UTC),
         time=time.monotonic,
@@ -70,9 +83,7 @@ def engine_factory(settings: Settings, on_call: operator.OnEngineCall) -> Engine
     )
 
     def make(engine_class: Resource) -> Engine:
-        if engine_class.spec is None or engine_class.spec.personalize is None:
-            raise ValueError(f"{engine_class.key}: {engine_class.problem or 'no settings'}")
-        client = connections.client(engine_class.spec.personalize)
+        client = connections.client(settings_of(engine_class), engine_class.key.name, on_call)
         return PersonalizeEngine(engine_class, client, timers, polling)
 
     return make

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,19 +27,16 @@ from tests.contract.personalize.harness import REGION, ROLE, engine_class, manif
 async def connected(
     url: str, seen: list[tuple[str, str]] | None = None, **settings: Any
 ) -> AsyncIterator[AwsClient]:
-    connections = AwsConnections(
-        on_call=lambda operation, _, outcome: (seen if seen is not None else []).append(
-            (operation, outcome)
-        )
-    )
-    try:
+    with closing(AwsConnections()) as connections:
         yield connections.client(
             PersonalizeSettings.model_validate(
                 {"region": REGION, "endpointURL": url, "requestsPerSecond": 100} | settings
-            )
+            ),
+            "personalize",
+            lambda operation, _, outcome: (seen if seen is not None else []).append(
+                (operation, outcome)
+            ),
         )
-    finally:
-        connections.close()
 
 
 def test_an_engine_works_over_the_wire(wire: Wire) -> None:
@@ -208,13 +205,12 @@ def test_equal_settings_share_a_connection_and_one_account_shares_a_rate() -> No
     settings = PersonalizeSettings.model_validate({"region": REGION, "requestsPerSecond": 100})
     tagged = settings.model_copy(update={"tags": {"a": "b"}})
     elsewhere = settings.model_copy(update={"endpoint_url": "http://127.0.0.1:9"})
-    connections = AwsConnections()
-    try:
-        assert connections.client(settings) is connections.client(tagged)
-        assert connections.client(elsewhere) is not connections.client(settings)
-        assert connections.client(elsewhere)._bucket is connections.client(settings)._bucket
-    finally:
-        connections.close()
+    with closing(AwsConnections()) as connections:
+        first = connections.client(settings, "first")
+        assert connections.client(tagged, "second") is first
+        third = connections.client(elsewhere, "third")
+        assert third is not first
+        assert third._bucket is first._bucket
 
 
 # Object storage and roles: moto's server stands for S3 and STS ------------------------------------

@@ -40,14 +40,20 @@ def test_over_any_longer_time_the_rate_holds() -> None:
     asyncio.run(scenario())
 
 
-def test_the_slowest_of_several_who_share_a_bucket_decides() -> None:
+def test_the_lowest_limit_of_those_who_share_a_bucket_holds_until_it_is_raised() -> None:
     async def scenario() -> None:
         clock = Clock()
         bucket = TokenBucket(100, lambda: clock.now, clock.sleep)
-        bucket.slow_down(1)
-        bucket.slow_down(50)
+        bucket.limit("careful", 1)
+        bucket.limit("hasty", 50)
         for _ in range(3):
             await bucket.take()
         assert clock.slept == [1.0, 2.0]
+        clock.now += 10
+        clock.slept.clear()
+        bucket.limit("careful", 4)
+        for _ in range(5):
+            await bucket.take()
+        assert clock.slept == [0.25]
 
     asyncio.run(scenario())

@@ -7,7 +7,6 @@ but memory to what its lower half does here.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -23,6 +22,7 @@ from reco.api.engine_class import AssumeRole, PersonalizeSettings
 from reco.decide.model import ErrorClass
 from reco.engines.personalize import errors
 from reco.engines.personalize.client import SourceListing, SourceObject
+from reco.engines.personalize.threads import Threads
 from reco.engines.personalize.throttle import TokenBucket
 from reco.engines.port import EngineError
 
@@ -51,7 +51,7 @@ _CHANGES = Config(
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """What calls share a rate: the credentials, and the region they are used in."""
+    """Which calls share a rate: by credentials, and the region they are used in."""
 
     region: str
     role: str | None
@@ -61,41 +61,46 @@ class AwsConnections:
     """All connections of the operator: one for each account, region and set of endpoints.
 
     Args:
-        on_call: told of each call, for metrics.
         session: botocore's session, whose ambient credentials (environment, IRSA, Pod Identity)
             are used; a new one where it is left out.
     """
 
-    def __init__(
-        self, on_call: OnCall | None = None, session: botocore.session.Session | None = None
-    ) -> None:
-        self._on_call = on_call
+    def __init__(self, session: botocore.session.Session | None = None) -> None:
         self._session = session or botocore.session.get_session()
         self._lock = Lock()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="personalize")
+        self._threads = Threads(THREADS, "personalize")
         self._clients: dict[tuple[object, ...], AwsClient] = {}
         self._buckets: dict[_Account, TokenBucket] = {}
 
-    def client(self, settings: PersonalizeSettings) -> "AwsClient":
-        """Return the connection for the settings of an EngineClass; equal settings share one."""
+    def client(
+        self, settings: PersonalizeSettings, whose: str, on_call: OnCall | None = None
+    ) -> "AwsClient":
+        """Return the connection for the settings of an EngineClass; equal settings share one.
+
+        Args:
+            settings: account, region and endpoints.
+            whose: the name of the class. Where classes share an account, the lowest of their
+                rates holds.
+            on_call: told of each call, for metrics.
+        """
         role = settings.assume_role
         account = _Account(settings.region, role.role_arn if role is not None else None)
-        bucket = self._buckets.get(account)
-        if bucket is None:
-            bucket = TokenBucket(settings.requests_per_second, time.monotonic, asyncio.sleep)
-            self._buckets[account] = bucket
-        else:
-            bucket.slow_down(settings.requests_per_second)
+        rate = settings.requests_per_second
+        if account not in self._buckets:
+            self._buckets[account] = TokenBucket(rate, time.monotonic, asyncio.sleep)
+        bucket = self._buckets[account]
+        bucket.limit(whose, rate)
         key = (account, role, settings.endpoint_url, settings.s3_endpoint_url)
         if key not in self._clients:
             self._clients[key] = AwsClient(
-                partial(self._connect, settings), bucket, self._threads, self._on_call
+                partial(self._connect, settings), bucket, self._threads, on_call
             )
         return self._clients[key]
 
     def close(self) -> None:
-        """Let the threads go; calls under way end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Close all connections; calls under way are left to themselves."""
+        for client in self._clients.values():
+            client.close()
 
     def _connect(self, settings: PersonalizeSettings) -> "_Services":
         """Make the service clients. In a thread: looking for credentials may take seconds."""
@@ -114,11 +119,12 @@ class AwsConnections:
             )
 
     def _session_for(self, region: str, role: AssumeRole | None) -> botocore.session.Session:
-        if role is None:
-            return self._session
         source = self._session.get_credentials()
         if source is None:
+            # A client would be without credentials for good; they may turn up later.
             raise exceptions.NoCredentialsError
+        if role is None:
+            return self._session
         extra = {"RoleSessionName": SESSION_NAME}
         if role.external_id is not None:
             extra["ExternalId"] = role.external_id
@@ -165,6 +171,11 @@ class _Services:
     changes: Any
     s3: Any
 
+    @property
+    def all(self) -> tuple[Any, ...]:
+        """All of them."""
+        return self.reads, self.changes, self.s3
+
 
 class AwsClient:
     """A connection to one account and region; implements `PersonalizeClient`.
@@ -180,7 +191,7 @@ class AwsClient:
         self,
         connect: Callable[[], _Services],
         bucket: TokenBucket,
-        threads: ThreadPoolExecutor,
+        threads: Threads,
         on_call: OnCall | None,
     ) -> None:
         self._connect = connect
@@ -189,6 +200,13 @@ class AwsClient:
         self._on_call = on_call
         self._lock = Lock()
         self._connected: _Services | None = None
+
+    def close(self) -> None:
+        """Close what is open; a later call opens it anew."""
+        with self._lock:
+            connected, self._connected = self._connected, None
+        for service in connected.all if connected is not None else ():
+            service.close()
 
     def _services(self) -> _Services:
         with self._lock:
@@ -230,8 +248,8 @@ class AwsClient:
         started = time.monotonic()
         outcome = "OK"
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (exceptions.BotoCoreError, exceptions.ClientError) as error:
+            return await self._threads.run(work)
+        except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
             classed = classify(operation, error)
             outcome = classed.error_class.value
             raise classed from error
@@ -254,12 +272,20 @@ _REFUSED_HERE: dict[type[Exception], ErrorClass] = {
     exceptions.CredentialRetrievalError: ErrorClass.ACCESS_DENIED,
     exceptions.MetadataRetrievalError: ErrorClass.ACCESS_DENIED,
     exceptions.UnauthorizedSSOTokenError: ErrorClass.ACCESS_DENIED,
+    exceptions.ProfileNotFound: ErrorClass.ACCESS_DENIED,
     exceptions.NoRegionError: ErrorClass.INVALID,
     exceptions.InvalidRegionError: ErrorClass.INVALID,
+    # The file with the token of a service account is missing or not ours to read.
+    FileNotFoundError: ErrorClass.ACCESS_DENIED,
+    PermissionError: ErrorClass.ACCESS_DENIED,
 }
 """Errors of calls that were never sent."""
 
-_NOT_SENT = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
+_NOT_SENT = (
+    exceptions.EndpointConnectionError,
+    exceptions.ConnectTimeoutError,
+    exceptions.ProxyConnectionError,
+)
 
 
 def classify(operation: str, error: Exception) -> EngineError:
@@ -267,7 +293,9 @@ def classify(operation: str, error: Exception) -> EngineError:
     if isinstance(error, exceptions.ClientError):
         body = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        failed = error.operation_name if error.operation_name == "AssumeRole" else operation
+        # Before a call can be sent, a role may have to be assumed, for us or by the environment.
+        assuming = error.operation_name.startswith("AssumeRole")
+        failed = error.operation_name if assuming else operation
         return errors.service_error(
             failed, str(body.get("Code", "")), str(body.get("Message", "")), status
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from reco.api.engine_class import PersonalizeSettings
 from reco.api.resource import Key, Resource
 from reco.decide import names
 from reco.decide.model import (
@@ -52,13 +53,8 @@ class PersonalizeEngine:
         timers: Timers,
         settings: PollSettings | None = None,
     ) -> None:
-        if engine_class.spec is None or engine_class.spec.personalize is None:
-            raise ValueError(
-                f"{engine_class.key} can't be used: spec.personalize is missing or can't be read"
-                f" ({engine_class.problem or 'left out'})"
-            )
         self._class = engine_class
-        self._place = Place(engine_class.spec.personalize)
+        self._place = Place(settings_of(engine_class))
         self._client = client
         self._timers = timers
         self._settings = settings or PollSettings()
@@ -223,6 +219,19 @@ class PersonalizeEngine:
     def forget(self, key: Key) -> None:
         """Stop watching for a resource that is gone."""
         self._observer.forget(key)
+
+
+def settings_of(engine_class: Resource) -> PersonalizeSettings:
+    """Return what an EngineClass says of Personalize.
+
+    Raises:
+        ValueError: if it says nothing, or nothing that can be read.
+    """
+    settings: PersonalizeSettings | None = getattr(engine_class.spec, "personalize", None)
+    if settings is None:
+        why = engine_class.problem or "it is left out"
+        raise ValueError(f"spec.personalize is needed, and can't be used: {why}")
+    return settings
 
 
 def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

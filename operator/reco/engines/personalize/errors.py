@@ -23,6 +23,11 @@ _CLASSES: dict[str, ErrorClass] = {
     "OptInRequired": ErrorClass.ACCESS_DENIED,
     "SignatureDoesNotMatch": ErrorClass.ACCESS_DENIED,
     "UnrecognizedClientException": ErrorClass.ACCESS_DENIED,
+    "IDPRejectedClaim": ErrorClass.ACCESS_DENIED,
+    "InvalidIdentityToken": ErrorClass.ACCESS_DENIED,
+    "RegionDisabledException": ErrorClass.ACCESS_DENIED,
+    "RequestExpired": ErrorClass.ACCESS_DENIED,
+    "RequestTimeTooSkewed": ErrorClass.ACCESS_DENIED,
     "403": ErrorClass.ACCESS_DENIED,
     "InvalidInputException": ErrorClass.INVALID,
     "SerializationException": ErrorClass.INVALID,
@@ -45,6 +50,7 @@ _CLASSES: dict[str, ErrorClass] = {
     "ThrottlingException": ErrorClass.THROTTLED,
     "TooManyRequestsException": ErrorClass.THROTTLED,
     "429": ErrorClass.THROTTLED,
+    "IDPCommunicationError": ErrorClass.TRANSIENT,
     "InternalFailure": ErrorClass.TRANSIENT,
     "InternalError": ErrorClass.TRANSIENT,
     "InternalServerError": ErrorClass.TRANSIENT,
@@ -58,12 +64,22 @@ _CLASSES: dict[str, ErrorClass] = {
 _LIMITS = {"LimitExceededException", "ServiceQuotaExceededException"}
 _SERVER_ERROR = 500
 _LONGEST_MESSAGE = 2048
-_READS = ("Describe", "List", "Get")
+_READS = ("Describe", "List", "Get", "AssumeRole")
 
 _SECRETS = re.compile(
     r"(?P<key>\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b)"
-    r"|(?P<field>(?:Credential|Signature|X-Amz-Security-Token|X-Amz-Signature|sessionToken"
-    r"|SecretAccessKey)\s*[=:]\s*)[^\s,;&'\"]+",
+    r"|(?P<field>(?:Credential|Signature|(?:security|session)[-_]?token|secret[-_]?access[-_]?key)"
+    r"[\"']?\s*[=:]\s*[\"']?)[^\s,;&'\"]+"
+    r"|(?P<scheme>://)[^/@\s:]*:[^/@\s]+(?=@)",
+    re.IGNORECASE,
+)
+_VOLATILE = re.compile(
+    r"(?<![\w/-])\d{8}T\d{6}Z(?![\w/-])"  # times and hashes in refused signatures
+    r"|\b[0-9a-f]{64}\b"
+    r"|(?<=Request ID: )[\w+/=-]+"  # what services pass on of other services' errors
+    r"|(?<=RequestId: )[\w+/=-]+"
+    r"|(?<=botocore-session-)\d+"  # a session of a service account, made for each process
+    r"|(?<= at 0x)[0-9a-f]+",
     re.IGNORECASE,
 )
 
@@ -116,8 +132,15 @@ def refused_here(operation: str, message: str, error_class: ErrorClass) -> Engin
 
 
 def redact(message: str) -> str:
-    """Take out what looks like a credential, and cut what is too long for a status."""
-    found = _SECRETS.sub(lambda match: f"{match['field'] or ''}[redacted]", message)
+    """Make an error's words fit for a status.
+
+    Out goes what looks like a credential, and what is different every time, such as ids of
+    requests: a status must not change as long as the trouble is the same. What is too long is cut.
+    """
+    found = _SECRETS.sub(
+        lambda match: f"{match['field'] or match['scheme'] or ''}[redacted]", message
+    )
+    found = _VOLATILE.sub("...", found)
     return found if len(found) <= _LONGEST_MESSAGE else found[: _LONGEST_MESSAGE - 3] + "..."
 
 
@@ -141,6 +164,6 @@ def _limit(message: str) -> ErrorClass:
         return ErrorClass.QUOTA_EXHAUSTED
     if "active or pending" in words:
         return ErrorClass.QUOTA_EXHAUSTED
-    if "in_progress" in words or "try again later" in words or "rate" in words:
+    if "in_progress" in words or "try again later" in words or "request rate" in words:
         return ErrorClass.QUOTA_WAIT
     return ErrorClass.QUOTA_EXHAUSTED

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 class TokenBucket:
     """Lets callers through in the order in which they came, `rate` a second.
 
+    Several may share a bucket, each with a limit of its own: the lowest holds for all.
+
     Args:
-        rate: calls a second.
+        rate: calls a second, for as long as nobody sets a limit.
         time: a monotonic time in seconds.
         sleep: waits for seconds.
     """
@@ -18,16 +20,20 @@ class TokenBucket:
         time: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
-        self._interval = 1 / rate
-        # One second's worth may go at once after a quiet second.
-        self._burst = 1.0 - self._interval
+        self._limits: dict[str, float] = {}
+        self._set(rate)
         self._time = time
         self._sleep = sleep
         self._next = float("-inf")
 
-    def slow_down(self, rate: float) -> None:
-        """Let no more than `rate` calls a second through from now on; never speeds up."""
-        self._interval = max(self._interval, 1 / rate)
+    def limit(self, whose: str, rate: float) -> None:
+        """Set the limit of one of those who share the bucket, in the place of its former one."""
+        self._limits[whose] = rate
+        self._set(min(self._limits.values()))
+
+    def _set(self, rate: float) -> None:
+        self._interval = 1 / rate
+        # One second's worth may go at once after a quiet second.
         self._burst = 1.0 - self._interval
 
     async def take(self) -> None:
