@@ -3,7 +3,6 @@
 import argparse
 import logging
 import math
-import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from reco.emulator.kinds import KINDS, PHASES
 from reco.emulator.server import ServerSettings, serve
+from reco.emulator.store import StateError
 from reco.emulator.world import Settings
 
 _ACCOUNT_DIGITS = 12
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             ),
             on_ready=_announce,
         )
-    except (ValueError, OSError, sqlite3.Error) as error:
+    except (ValueError, OSError, StateError) as error:
         sys.stderr.write(f"reco emulate: {error}\n")
         return 2
     return 0

@@ -198,9 +198,8 @@ def _version_place(_kind: Kind, call: Call, references: References) -> str:
     solution = references["solutionArn"]
     name = call.parameters.get("name")
     if name and call.world.settings.refuse_repeated_version_names:
-        for version in call.world.store.find("SolutionVersion", parent=solution.arn):
-            if version.name == name:
-                raise already_exists(f"Another resource with Arn {version.arn} already exists.")
+        for version in call.world.store.find("SolutionVersion", parent=solution.arn, name=name):
+            raise already_exists(f"Another resource with Arn {version.arn} already exists.")
     return f"{solution.name}/{training.hex_id(call.world, f'{solution.arn}/')}"
 
 

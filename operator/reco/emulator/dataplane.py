@@ -144,11 +144,12 @@ def _put_events(call: Call) -> dict[str, Any]:
 
 
 def _tracker(call: Call, tracking_id: str) -> Resource:
-    for tracker in call.world.store.find("EventTracker", region=call.region):
-        if tracker.attributes["trackingId"] == tracking_id:
-            if tracker.status != "ACTIVE":
-                raise invalid(f"The given event tracker must be in the ACTIVE state: {tracker.arn}")
-            return tracker
+    for tracker in call.world.store.find(
+        "EventTracker", tracking_id=tracking_id, region=call.region
+    ):
+        if tracker.status != "ACTIVE":
+            raise invalid(f"The given event tracker must be in the ACTIVE state: {tracker.arn}")
+        return tracker
     raise invalid(f"There is no event tracker with trackingId {tracking_id}.")
 
 

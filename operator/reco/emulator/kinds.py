@@ -89,8 +89,8 @@ class Reference:
 class Hold:
     """Something whose existence (or work in progress) forbids a deletion.
 
-    ``by`` is the column or attribute of the holder that points at what it holds; ``via`` is the
-    column or attribute of the held resource that it points at.
+    ``by`` is the column of the holder that points at what it holds; ``via`` is the column of the
+    held resource that it points at.
     """
 
     kind: str
@@ -172,7 +172,7 @@ KINDS: dict[str, Kind] = {
             holds=(
                 Hold(
                     "Dataset",
-                    "schemaArn",
+                    "schema_arn",
                     "The provided schema is being referenced by one or more datasets",
                 ),
             ),

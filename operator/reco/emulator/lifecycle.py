@@ -1,12 +1,10 @@
 """Create, describe, list and delete: one mechanism for all kinds, driven by their rows."""
 
-import base64
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from reco.emulator import settling, training
+from reco.emulator import paging, settling, training
 from reco.emulator.errors import ServiceError, already_exists, in_use, invalid, limit_exceeded
 from reco.emulator.errors import not_found as no_such
 from reco.emulator.kinds import GOING, IN_PROGRESS, KINDS, Hold, Kind
@@ -19,9 +17,6 @@ References = Mapping[str, Resource]
 
 Attributes = dict[str, Any]
 
-Item = TypeVar("Item")
-
-_COLUMNS = {"arn", "parent", "dataset_group"}
 _MAX_TAGS = 50
 
 
@@ -133,18 +128,20 @@ def describe(kind: Kind, call: Call) -> dict[str, Any]:
 def list_all(kind: Kind, call: Call) -> dict[str, Any]:
     """List summaries: in ARN order, or the most recently updated first under a given parent."""
     parent = kind.parent and call.parameters.get(kind.parent.member)
-    store = call.world.store
-    scope: dict[str, str | None] = {"account": call.account, "region": call.region}
-    found = store.outline(kind.name, **scope, **({"parent": parent} if parent else {}))
-    chosen, token = page(
-        [one for one in found if one.created + call.list_lag <= call.now],
-        call.parameters,
-        size=call.world.settings.page_size,
-        key=lambda one: [-one.updated, one.arn] if parent else [one.arn],
+    size = min(call.world.settings.page_size, call.parameters.get("maxResults", paging.LONGEST))
+    found = call.world.store.page(
+        kind.name,
+        {"account": call.account, "region": call.region, **({"parent": parent} if parent else {})},
+        newest_first=bool(parent),
+        after=paging.start(call.parameters, *((float, str) if parent else (str,))),
+        created_until=call.now - call.list_lag,
+        limit=size + 1,
+    )
+    chosen, token = paging.cut(
+        found, size, lambda one: [-one.updated, one.arn] if parent else [one.arn]
     )
     shape = answer_shape(f"List{kind.name}s", kind.list_member)
-    shown = [resource for one in chosen if (resource := store.get(one.arn)) is not None]
-    return {kind.list_member: [project(shape, _values(kind, one)) for one in shown], **token}
+    return {kind.list_member: [project(shape, _values(kind, one)) for one in chosen], **token}
 
 
 def delete(kind: Kind, call: Call) -> dict[str, Any]:
@@ -152,7 +149,7 @@ def delete(kind: Kind, call: Call) -> dict[str, Any]:
     resource = existing(kind, call, call.parameters[kind.arn_member])
     require_settled(resource)
     for hold in kind.holds:
-        if _holders(hold, call, resource):
+        if _is_held(hold, call, resource):
             raise in_use(hold.text.format(arn=resource.arn))
     if kind.has_status:
         phase = call.world.settings.phase(f"{kind.name}Delete")
@@ -192,54 +189,6 @@ def require_settled(resource: Resource) -> None:
         raise in_use(f"Resource {resource.arn} is in {status} state. Please try again later.")
 
 
-def page(
-    items: Iterable[Item],
-    parameters: Mapping[str, Any],
-    *,
-    size: int,
-    key: Callable[[Item], list[Any]],
-) -> tuple[list[Item], dict[str, str]]:
-    """Sort by ``key`` and cut a page of at most ``size`` items.
-
-    The token holds the key of the last item shown, so that a page never depends on whether that
-    item still exists.
-    """
-    ordered = sorted(items, key=key)
-    if token := parameters.get("nextToken"):
-        last = _decode_token(token)
-        try:
-            ordered = [item for item in ordered if key(item) > last]
-        except TypeError as error:
-            raise _bad_token() from error
-    size = min(size, parameters.get("maxResults", size))
-    chosen = ordered[:size]
-    more = len(ordered) > size
-    return chosen, {"nextToken": _encode_token(key(chosen[-1]))} if more else {}
-
-
-# Recorded tokens begin with these bytes (AYAD in base64).
-_TOKEN_PREFIX = b"\x01\x80\x03"
-
-
-def _encode_token(key: list[Any]) -> str:
-    return base64.b64encode(_TOKEN_PREFIX + json.dumps(key).encode()).decode()
-
-
-def _decode_token(token: str) -> list[Any]:
-    try:
-        decoded = base64.b64decode(token, validate=True)
-        key = json.loads(decoded.removeprefix(_TOKEN_PREFIX))
-    except (ValueError, RecursionError) as error:
-        raise _bad_token() from error
-    if not isinstance(key, list):
-        raise _bad_token()
-    return key
-
-
-def _bad_token() -> ServiceError:
-    return ServiceError("InvalidNextTokenException", "The token is not valid.")
-
-
 def _values(kind: Kind, resource: Resource) -> Attributes:
     return {
         kind.name_member: resource.name,
@@ -251,30 +200,25 @@ def _values(kind: Kind, resource: Resource) -> Attributes:
     }
 
 
-def _holders(hold: Hold, call: Call, resource: Resource) -> list[Resource]:
-    store = call.world.store
+def _is_held(hold: Hold, call: Call, resource: Resource) -> bool:
     wanted = getattr(resource, hold.via)
-    if hold.by in _COLUMNS:
-        holders = store.find(hold.kind, **{hold.by: wanted})
-    else:
-        everywhere = store.find(hold.kind, account=resource.account, region=resource.region)
-        holders = [one for one in everywhere if one.attributes.get(hold.by) == wanted]
-    return [one for one in holders if not hold.in_progress or one.status in IN_PROGRESS]
+    holders = call.world.store.states(hold.kind, **{hold.by: wanted})
+    return bool(holders.keys() & IN_PROGRESS if hold.in_progress else holders)
 
 
 def _check_quotas(kind: Kind, call: Call, group: str | None) -> None:
     for quota in kind.quotas:
         limit = call.quotas.get(kind.name, quota.limit)
-        scope: dict[str, str | None] = {"account": call.account, "region": call.region}
-        if quota.scope == "dataset_group":
-            scope["dataset_group"] = group
-        found = call.world.store.outline(kind.name, **scope)
-        if quota.in_progress:
-            found = [one for one in found if one.status in IN_PROGRESS]
-        else:
-            found = [one for one in found if one.status != "CREATE FAILED"]
-        if len(found) >= limit:
-            all_active = all(one.status in {None, "ACTIVE"} for one in found)
+        here = {"account": call.account, "region": call.region}
+        scope = {"dataset_group": group} if quota.scope == "dataset_group" else here
+        states = call.world.store.states(kind.name, **scope)
+        counted = {
+            status: number
+            for status, number in states.items()
+            if (status in IN_PROGRESS if quota.in_progress else status != "CREATE FAILED")
+        }
+        if sum(counted.values()) >= limit:
+            all_active = counted.keys() <= {None, "ACTIVE"}
             raise limit_exceeded(quota.text(limit, all_active=all_active))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from reco.emulator import lifecycle, schemas, settling, training
+from reco.emulator import lifecycle, paging, schemas, settling, training
 from reco.emulator.catalogue import PAGE_BEFORE_FILTER, RECIPES
 from reco.emulator.creation import (
     RULES,
@@ -125,15 +125,14 @@ def _describe_recipe(call: Call) -> dict[str, Any]:
 
 def _list_recipes(call: Call) -> dict[str, Any]:
     """List recipes in pages that are cut before they are filtered, hence sometimes short."""
-    recipes = list(RECIPES.values())
-    chosen, token = lifecycle.page(
-        recipes, call.parameters, size=PAGE_BEFORE_FILTER, key=lambda one: [one.arn]
-    )
+    after = paging.start(call.parameters, str)
+    recipes = [one for one in RECIPES.values() if after is None or [one.arn] > after]
+    size = min(PAGE_BEFORE_FILTER, call.parameters.get("maxResults", PAGE_BEFORE_FILTER))
+    chosen, token = paging.cut(recipes, size, lambda one: [one.arn])
     shape = answer_shape("ListRecipes", "recipes")
     domain = call.parameters.get("domain")
     shown = [one for one in chosen if domain is None or one.domain == domain]
-    left = recipes[recipes.index(chosen[-1]) + 1 :] if chosen else []
-    if domain and not any(one.domain == domain for one in left):
+    if domain and not any(one.domain == domain for one in recipes[size:]):
         token = {}
     return {"recipes": [project(shape, one.describe()) for one in shown], **token}
 

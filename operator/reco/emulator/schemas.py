@@ -154,13 +154,17 @@ def _column(field: Field, cells: Sequence[str]) -> list[Any]:
     return values
 
 
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+
+
 def _integer(bits: int) -> Callable[[str], int]:
+    written, low, high = _WHOLE_NUMBER.fullmatch, -(2 ** (bits - 1)), 2 ** (bits - 1)
+
     def convert(cell: str) -> int:
-        if not re.fullmatch(r"[+-]?\d{1,19}", cell) or not -(2 ** (bits - 1)) <= int(cell) < 2 ** (
-            bits - 1
-        ):
+        value = int(cell) if written(cell) else high
+        if not low <= value < high:
             raise ValueError(cell)
-        return int(cell)
+        return value
 
     return convert
 

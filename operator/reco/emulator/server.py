@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -89,28 +90,37 @@ def uvicorn_config(emulator: Emulator) -> uvicorn.Config:
 
 
 def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``on_ready`` is told the URL once requests are accepted."""
-    trainer = RecipeTrainer(settings.artifacts_folder())
-    emulator = Emulator(
-        trainer=trainer,
-        objects=S3Objects(settings.s3_endpoint),
-        time=time.time,
-        randomness=random.Random(settings.seed),  # noqa: S311 - ids, not secrets
-        state=settings.state,
-        scale=settings.scale,
-        settings=settings.emulator,
-    )
-    listener = socket.create_server((settings.host, settings.port))
-    # uvicorn stops on these signals and then raises them again for whoever handled them before:
-    # by default that would end the process before it could stop the trainer's.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stopped_by)
-    try:
+    """Serve until SIGINT or SIGTERM; ``on_ready`` is told the URL once requests are accepted.
+
+    Raises ``OSError`` for an address that cannot be listened on and ``StateError`` for a state
+    file that cannot be used, before anything has been changed.
+    """
+    with _listening(settings.host, settings.port) as listener, ExitStack() as opened:
+        trainer = RecipeTrainer(settings.artifacts_folder())
+        opened.callback(trainer.close)
+        emulator = Emulator(
+            trainer=trainer,
+            objects=S3Objects(settings.s3_endpoint),
+            time=time.time,
+            randomness=random.Random(settings.seed),  # noqa: S311 - ids, not secrets
+            state=settings.state,
+            scale=settings.scale,
+            settings=settings.emulator,
+        )
+        opened.callback(emulator.close)
+        # uvicorn stops on these signals and then raises them again for whoever handled them
+        # before: by default that would end the process before it could stop the trainer's.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stopped_by)
         on_ready(f"http://{settings.host}:{listener.getsockname()[1]}")
         uvicorn.Server(uvicorn_config(emulator)).run(sockets=[listener])
-    finally:
-        trainer.close()
-        emulator.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
 def _stopped_by(number: int, _: FrameType | None) -> None:

@@ -108,8 +108,8 @@ def _apply(world: World, resource: Resource, step: Step) -> None:
 
 def _import_arrived(world: World, job: Resource, now: float) -> None:
     world.store.activate_import(job.arn, now)
-    versions = world.store.find("SolutionVersion", dataset_group=job.dataset_group)
-    if job.parent and not any(one.status in IN_PROGRESS for one in versions):
+    versions = world.store.states("SolutionVersion", dataset_group=job.dataset_group)
+    if job.parent and not versions.keys() & IN_PROGRESS:
         world.store.drop_superseded_imports(job.parent)
 
 

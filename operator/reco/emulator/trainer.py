@@ -5,12 +5,14 @@ leaves a model file and a result file, which outlive the emulator.
 """
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +27,8 @@ from reco.recipes.data import Interactions, Items, TrainingDataError
 from reco.recipes.model import Model
 from reco.recipes.registry import recipe_named
 
+logger = logging.getLogger(__name__)
+
 _MODELS_IN_MEMORY = 4
 _INTERNAL = "The training failed with an internal error."
 
@@ -37,11 +41,12 @@ class RecipeTrainer:
         self._folder = folder
         self._running: dict[str, Future[TrainingResult]] = {}
         self._models: dict[str, RecipeModel] = {}
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_be_a_worker)
+        self._pool: ProcessPoolExecutor | None = None
 
     def close(self) -> None:
         """Stop; a training that runs is given up and starts again with the emulator."""
+        if self._pool is None:
+            return
         workers = list((self._pool._processes or {}).values())  # noqa: SLF001 - no public way to stop them before 3.14
         self._pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
@@ -50,11 +55,26 @@ class RecipeTrainer:
     def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
         """Raise ``ValueError`` if the recipe refuses the hyperparameters."""
         recipe_named(recipe).settings(hyperparameters)
+        # A training is to be expected, and a worker takes a second to start.
+        self._worker()
 
     def start(self, job: TrainingJob) -> None:
         """Begin a training, unless it was begun before."""
         if not self.knows(job.arn):
-            self._running[job.arn] = self._pool.submit(_train, job, self._stem(job.arn))
+            try:
+                future = self._worker().submit(_train, job, self._stem(job.arn))
+            except BrokenProcessPool:
+                logger.warning("The training worker died; another one takes its place")
+                self._pool = None
+                future = self._worker().submit(_train, job, self._stem(job.arn))
+            self._running[job.arn] = future
+
+    def _worker(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_be_a_worker)
+            self._pool.submit(os.getpid)  # a pool starts its processes with its first job
+        return self._pool
 
     def result(self, arn: str) -> TrainingResult | None:
         """Give the end of a training; None while it runs."""
@@ -64,7 +84,8 @@ class RecipeTrainer:
         future = self._running.get(arn)
         if future is None or not future.done():
             return None
-        # The worker writes a result for all it can foresee; this is for a worker that died.
+        # The worker leaves a result for all it can foresee: this one died, or met a defect.
+        logger.error("The training of %s broke off", arn, exc_info=future.exception())
         return TrainingResult(failure_reason=_INTERNAL)
 
     def knows(self, arn: str) -> bool:

@@ -75,17 +75,12 @@ def outcome(world: World, version: Resource, step: Step) -> Step | None:
 
 def newest(world: World, solution: str) -> Resource | None:
     """Find the newest version of a solution, whatever its state."""
-    return _newest(world.store.find("SolutionVersion", parent=solution))
+    return world.store.newest("SolutionVersion", parent=solution)
 
 
 def newest_active(world: World, solution: str) -> Resource | None:
     """Find the newest ACTIVE version of a solution."""
-    found = world.store.find("SolutionVersion", parent=solution)
-    return _newest([one for one in found if is_active(one)])
-
-
-def _newest(versions: list[Resource]) -> Resource | None:
-    return max(versions, key=lambda one: (one.created, one.attributes["_serial"]), default=None)
+    return world.store.newest("SolutionVersion", parent=solution, status="ACTIVE")
 
 
 def is_active(version: Resource) -> bool:
@@ -121,7 +116,7 @@ def new_version(
         "solutionArn": solution.arn,
         "trainingMode": mode,
         "trainingType": training_type,
-        "_serial": len(world.store.find("SolutionVersion", parent=solution.arn)),
+        "_serial": sum(world.store.states("SolutionVersion", parent=solution.arn).values()),
         "_seed": world.random.getrandbits(31),
     }
 
@@ -145,8 +140,8 @@ def schedule_first(world: World, solution: Resource, now: float) -> None:
 def automatic(world: World, solution: Resource, now: float) -> None:
     """Train a solution by the service's own schedule, or put it off."""
     rate = _rate(solution)
-    versions = world.store.find("SolutionVersion", parent=solution.arn)
-    last = max((one.created for one in versions), default=None)
+    latest = newest(world, solution.arn)
+    last = latest.created if latest else None
     since = solution.attributes["_automatic_since"]
     if last is not None and last > since and now < last + rate:
         again = last + rate
