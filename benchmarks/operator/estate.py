@@ -35,6 +35,7 @@ CREDENTIALS: Final = {
 }
 APPLIERS: Final = 8
 _TICK: Final = 0.5
+_IDLE_SECONDS: Final = 30.0
 _WRITES: Final = re.compile(
     r'^apiserver_request_total\{[^}]*group="(?:reco\.dev|events\.k8s\.io)"[^}]*'
     r'verb="(?:POST|PUT|PATCH|APPLY|DELETE)"[^}]*\} (\S+)$',
@@ -176,11 +177,13 @@ class Estate:
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] = {}
     ) -> bytes:
         connection = getattr(self._connections, "connection", None)
-        if connection is None:
+        # The API server hangs up on who was silent for some minutes.
+        if connection is None or time.monotonic() > self._connections.used + _IDLE_SECONDS:
             trust = ssl.create_default_context(cafile=str(self.plane.certificate_authority))
             host = self.plane.server.removeprefix("https://")
             connection = HTTPSConnection(host, context=trust, timeout=60)
             self._connections.connection = connection
+        self._connections.used = time.monotonic()
         authorized = {"Authorization": f"Bearer {self.plane.token}", **headers}
         connection.request(method, path, body, authorized)
         response = connection.getresponse()
