@@ -44,6 +44,10 @@ CURRENT: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain"
 """The domain whose code runs; None for the world around the processes."""
 
 
+_WORLD = contextvars.Context()
+"""Where the world's own callbacks run."""
+
+
 class _Task(asyncio.Task[Any]):
     """A task whose place in a set does not depend on where in memory it lies."""
 
@@ -105,6 +109,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         context.run(CURRENT.set, domain)
         self.call_soon(callback, *args, context=context)
 
+    def later(self, delay: float, callback: Callable[..., object], *args: Any) -> None:
+        """Run a callback of the world's after a while."""
+        self.call_at(self._now + delay, callback, *args, context=_WORLD)
+
     def resume(self, domain: Domain) -> None:
         """Let a paused domain go on."""
         if domain.life is Life.PAUSED:
@@ -143,8 +151,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 raise DeadlockError("nothing is ready, and no timer is set")
             self._now = max(self._now, self._timers[0][0])
             return
-        position = self._rng.randrange(len(self._ready))
-        self._ready[position], self._ready[-1] = self._ready[-1], self._ready[position]
+        if len(self._ready) > 1:
+            position = int(self._rng.random() * len(self._ready))
+            self._ready[position], self._ready[-1] = self._ready[-1], self._ready[position]
         handle = self._ready.pop()
         if handle.cancelled():
             return

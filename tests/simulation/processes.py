@@ -179,10 +179,10 @@ class Process:
             self.kill(f"before {what}")
             await asyncio.sleep(0)
         answer: asyncio.Future[T] = world.loop.create_future()
-        world.loop.spawn(None, self._deliver(what, request, latency, before, after, answer))
+        world.loop.later(latency, self._arrive, what, request, latency, before, after, answer)
         return await answer
 
-    async def _deliver(
+    def _arrive(
         self,
         what: str,
         request: Callable[[], T],
@@ -191,9 +191,8 @@ class Process:
         after: Exception | None,
         answer: "asyncio.Future[T]",
     ) -> None:
-        await asyncio.sleep(latency)
-        error = before
-        result: T | None = None
+        """Carry a request out at the server, unless it was lost on its way."""
+        error, result = before, None
         if error is None:
             try:
                 result = request()
@@ -201,10 +200,13 @@ class Process:
                 error = raised
             if self._dies():
                 self.kill(f"after {what}")
-        await asyncio.sleep(latency)
+        self.world.loop.later(latency, self._answer, what, answer, error or after, result)
+
+    def _answer(
+        self, what: str, answer: "asyncio.Future[T]", error: Exception | None, result: T | None
+    ) -> None:
         if answer.done():
             return
-        error = error or after
         if error is not None:
             self.world.trace(f"{self.domain.name}: {what}: {type(error).__name__}: {error}")
             answer.set_exception(error)

@@ -165,10 +165,10 @@ class World:
         self.polling = PollSettings(
             fast=rng.choice((10.0, 15.0)),
             slow=300.0,
-            sweep=rng.choice((1800.0, 3600.0)),
+            sweep=rng.choice((600.0, 1200.0)),
             settle=rng.choice((60.0, 180.0)),
         )
-        self.relist = rng.choice((120.0, 300.0))
+        self.relist = rng.choice((180.0, 300.0))
         self.backoff_cap = rng.choice((60.0, 300.0))
         self.requests_per_second = rng.choice((5, 20))
         self.emulator = Emulator(
