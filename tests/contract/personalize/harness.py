@@ -6,7 +6,7 @@ but nothing is decided here. Time moves only when a test says so.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -129,15 +129,19 @@ class EmulatorClient:
     emulator: Emulator
     bucket: Bucket
     calls: list[str] = field(default_factory=list)
-    before: Callable[[str], None] = lambda _: None
+    hold: Callable[[str], Awaitable[None]] = lambda _: asyncio.sleep(0)
+    """Awaited before each call."""
+    garble: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
+    """Makes of each answer what the service might say one day."""
 
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
-        await asyncio.sleep(0)
+        await self.hold(operation)
         self.calls.append(operation)
-        self.before(operation)
         try:
-            return self.emulator.call(
-                "personalize", operation, parameters, region=REGION, account=ACCOUNT
+            return self.garble(
+                self.emulator.call(
+                    "personalize", operation, parameters, region=REGION, account=ACCOUNT
+                )
             )
         except LostResponseError as error:
             raise errors.no_answer(operation, "Connection was closed") from error

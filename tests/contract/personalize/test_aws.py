@@ -5,10 +5,12 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.credentials
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -20,7 +22,7 @@ from reco.engines.personalize.engine import PersonalizeEngine
 from reco.engines.personalize.polling import Timers
 from reco.engines.port import Engine, EngineError
 from tests.contract.personalize.conftest import Wire
-from tests.contract.personalize.harness import REGION, ROLE, engine_class, manifest
+from tests.contract.personalize.harness import ACCOUNT, REGION, ROLE, engine_class, manifest
 
 
 @asynccontextmanager
@@ -184,6 +186,42 @@ def test_without_credentials_access_is_denied_and_no_call_is_made(
     asyncio.run(scenario())
 
 
+def test_credentials_that_turn_up_late_are_used(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        shared = tmp_path / "credentials"
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        async with connected(wire.url) as client:
+            with pytest.raises(EngineError):
+                await client.call("ListSchemas")
+            keys = f"aws_access_key_id = {ACCOUNT}\naws_secret_access_key = secret\n"
+            shared.write_text(f"[default]\n{keys}")
+            assert await client.call("ListSchemas") == {"schemas": []}
+
+    asyncio.run(scenario())
+
+
+def test_a_service_account_whose_token_is_missing_is_denied_access(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token")
+        monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+        async with connected(wire.url) as client:
+            with pytest.raises(EngineError, match="/nonexistent/token") as caught:
+                await client.call("CreateDatasetGroup", name="movies")
+        assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+        assert not caught.value.failure.outcome_unknown
+
+    asyncio.run(scenario())
+
+
 def test_without_credentials_no_role_can_be_assumed(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,5 +298,51 @@ def test_a_role_is_assumed_before_the_first_call(
             credentials = client._services().reads._request_signer._credentials
             assert credentials.method == "assume-role"
             assert credentials.access_key.startswith("ASIA")
+
+    asyncio.run(scenario())
+
+
+def test_while_no_role_can_be_assumed_nothing_is_sent_and_later_it_goes_on(
+    wire: Wire, moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with connected(wire.url, assumeRole={"roleARN": ROLE}) as client:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
+            with pytest.raises(EngineError) as caught:
+                await client.call("CreateDatasetGroup", name="movies")
+            assert caught.value.error_class is ErrorClass.TRANSIENT
+            assert not caught.value.failure.outcome_unknown
+            assert wire.emulator.calls() == []
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto)
+            assert (await client.call("ListSchemas"))["schemas"] == []
+
+    asyncio.run(scenario())
+
+
+def test_a_role_is_assumed_again_when_its_session_ends(
+    wire: Wire, moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto)
+
+    async def scenario() -> None:
+        async with connected(wire.url, assumeRole={"roleARN": ROLE}) as client:
+            await client.call("ListSchemas")
+            credentials = client._services().reads._request_signer._credentials
+            before = credentials.access_key
+            soon_over = datetime.now(UTC) + timedelta(minutes=50)
+            monkeypatch.setattr(botocore.credentials, "_local_now", lambda: soon_over)
+            monkeypatch.setattr(credentials, "_time_fetcher", lambda: soon_over)
+            await client.call("ListSchemas")
+            assert credentials.access_key != before
+
+    asyncio.run(scenario())
+
+
+def test_connections_that_were_closed_open_again_when_they_are_needed(wire: Wire) -> None:
+    async def scenario() -> None:
+        async with connected(wire.url) as client:
+            await client.call("ListSchemas")
+            client.close()
+            assert await client.call("ListSchemas") == {"schemas": []}
 
     asyncio.run(scenario())

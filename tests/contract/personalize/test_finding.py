@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,75 @@ def test_a_record_of_another_region_is_never_taken_for_deleted() -> None:
         group = estate.record(estate.resource("DatasetGroup", "movies", {}), arn)
         with pytest.raises(EngineError, match="lives in us-east-1"):
             await estate.look(group)
+
+    asyncio.run(scenario())
+
+
+def test_a_record_of_another_account_is_never_taken_for_deleted() -> None:
+    async def scenario() -> None:
+        estate = build()
+        await estate.group("other")
+        arn = "arn:aws:personalize:eu-west-1:999999999999:dataset-group/shop_movies"
+        group = estate.record(estate.resource("DatasetGroup", "movies", {}), arn)
+        with pytest.raises(EngineError, match="lives in account 999999999999"):
+            await estate.look(group)
+
+    asyncio.run(scenario())
+
+
+def test_a_record_that_is_no_arn_is_told_and_not_described() -> None:
+    async def scenario() -> None:
+        estate = build()
+        group = estate.record(estate.resource("DatasetGroup", "movies", {}), "shop_movies")
+        with pytest.raises(EngineError, match="'shop_movies' is not an ARN"):
+            await estate.look(group)
+        assert "DescribeDatasetGroup" not in estate.client.take()
+
+    asyncio.run(scenario())
+
+
+def test_a_list_that_changes_under_its_pages_is_started_anew() -> None:
+    async def scenario() -> None:
+        estate = build()
+        for number in range(230):
+            await estate.client.call("CreateDatasetGroup", name=f"shop_g{number:03}")
+        stale = {"kind": "throttle", "code": "InvalidNextTokenException", "message": "Stale."}
+        lists = {"operation": "ListDatasetGroups", "skip": 1}
+        estate.emulator.add_fault(stale | lists | {"count": 1})
+        estate.client.take()
+        group = estate.resource("DatasetGroup", "g117", {})
+        assert (await estate.observed(group)).name == "shop_g117"
+        assert estate.client.take().count("ListDatasetGroups") == 2 + 3
+
+        estate.emulator.add_fault(stale | lists | {"skip": 0})
+        await estate.pass_time(1)
+        with pytest.raises(EngineError) as caught:
+            await estate.look(group, fresh=True)
+        assert caught.value.error_class is ErrorClass.TRANSIENT
+        assert estate.client.take().count("ListDatasetGroups") == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_status_word_that_nobody_knows_is_a_failure_of_the_look() -> None:
+    async def scenario() -> None:
+        estate = build()
+        await estate.solution()
+        await estate.version()
+        [solution] = estate.lookup.all("Solution")
+        [version] = estate.lookup.all("SolutionVersion")
+
+        def rebuilding(answer: dict[str, Any]) -> dict[str, Any]:
+            found = [*answer.get("solutionVersions", ()), answer.get("solutionVersion", {})]
+            for entry in found:
+                entry["status"] = "REBUILDING"
+            return answer
+
+        estate.client.garble = rebuilding
+        for resource in (version, solution):
+            with pytest.raises(EngineError, match="unknown status 'REBUILDING'") as caught:
+                await estate.look(resource, fresh=True)
+            assert caught.value.error_class is ErrorClass.UNKNOWN
 
     asyncio.run(scenario())
 

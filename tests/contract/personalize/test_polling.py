@@ -305,6 +305,48 @@ def test_details_and_tags_are_read_again_on_a_slow_sweep() -> None:
     asyncio.run(scenario())
 
 
+def test_r8_tags_that_are_asked_for_cost_one_call_and_no_description() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        group = await estate.create(estate.resource("DatasetGroup", "movies", {}))
+        desired = estate.desired(group)
+        creating = await estate.engine.observe(group, desired, tags=True)
+        assert isinstance(creating, Observed)
+        assert creating.tags is None  # nobody needs them before it is active
+        await estate.pass_time(60)
+        await estate.look(group)
+        estate.client.take()
+        active = await estate.engine.observe(group, desired, tags=True)
+        assert isinstance(active, Observed)
+        assert active.tags == {"team": "media"}
+        assert estate.client.take() == ["ListTagsForResource"]
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_that_is_closed_in_the_middle_of_a_list_leaves_nothing_running() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.group()
+        await estate.look(estate.resource("DatasetGroup", "movies", {}))
+        asked = asyncio.Event()
+
+        async def hang(operation: str) -> None:
+            asked.set()
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError(operation)
+
+        estate.client.hold = hang
+        async with running(estate):
+            advancing = asyncio.create_task(estate.pass_time(310))
+            await asked.wait()
+            await advancing
+        await settle()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scenario())
+
+
 def test_a_resource_that_is_gone_is_no_longer_watched() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)

@@ -243,6 +243,8 @@ class Poller:
                         notify(key)
         finally:
             self._notify = None
+            if self._listing is not None:
+                self._listing.cancel()  # whoever still waits for it lists anew
 
     async def _pause(self) -> bool:
         """Wait until the next list is due, or a look at what moves without one.
