@@ -162,6 +162,7 @@ def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     if not 0 <= seconds < _LATEST_TIME * 1000:
         raise invalid(f"sentAt must be a time in seconds since 1970, not {sent}.")
     kept = {
+        "eventId": event.get("eventId"),
         "eventType": event["eventType"],
         # Some clients send milliseconds.
         "sentAt": seconds / 1000 if seconds >= _LATEST_TIME else seconds,

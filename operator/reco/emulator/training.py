@@ -194,14 +194,20 @@ def phase_labels(attributes: dict[str, Any]) -> tuple[str, ...]:
 
 
 def interactions(world: World, group: str, at: float) -> Columns:
-    """Collect the interactions of a group as of a time: imported rows, then streamed events."""
+    """Collect the interactions of a group as of a time: imported rows, then streamed events.
+
+    Of streamed events with the same id the first counts.
+    """
     columns: Columns = {name: [] for name in _INTERACTION_COLUMNS}
     for imported in _imports(world, group, "INTERACTIONS", at):
         count = len(imported["USER_ID"])
         for name in _INTERACTION_COLUMNS:
             columns[name].extend(imported.get(name) or [None] * count)
+    known: set[str] = set()
     for event in world.store.records(group, until=at):
-        if event.get("itemId"):
+        repeated = event.get("eventId") in known
+        known |= {event["eventId"]} if "eventId" in event else set()
+        if event.get("itemId") and not repeated:
             columns["USER_ID"].append(event["subject"])
             columns["ITEM_ID"].append(event["itemId"])
             columns["TIMESTAMP"].append(int(event["sentAt"]))

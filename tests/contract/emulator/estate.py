@@ -124,6 +124,11 @@ class Service:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return {k.lower(): v for k, v in answer.headers.items()}, answer.read()
 
+    def raw_json(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Give what ``raw`` does, parsed: no SDK has dropped members of it."""
+        answer: dict[str, Any] = json.loads(self.raw(operation, **parameters)[1])
+        return answer
+
     def authorization(self) -> str:
         scope = f"{self.account}/20260101/{self.region}/personalize/aws4_request"
         return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"

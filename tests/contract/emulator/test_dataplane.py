@@ -73,6 +73,18 @@ def test_streamed_events_are_trained_on_and_survive_a_full_import(service: Servi
     assert len(job.interactions["ITEM_ID"]) == 1201, "a full import replaces the one before"
 
 
+def test_a_repeated_event_is_trained_on_once(service: Service) -> None:
+    group = service.filled_group()
+    _, tracking = service.tracker(group)
+    for item, event_id in (("new-1", "a"), ("new-2", "a"), ("new-3", "b"), ("new-4", None)):
+        event = {"eventType": "watch", "itemId": item, "sentAt": time.time()}
+        event |= {"eventId": event_id} if event_id else {}
+        service.events.put_events(trackingId=tracking, sessionId="s", eventList=[event])
+    job = service.trainer.jobs[service.version(service.solution(group))]
+    streamed = [item for item in job.interactions["ITEM_ID"] if item.startswith("new-")]
+    assert streamed == ["new-1", "new-3", "new-4"]
+
+
 def test_recommendation_ids_are_forty_characters_that_end_alike_per_campaign(
     service: Service,
 ) -> None:

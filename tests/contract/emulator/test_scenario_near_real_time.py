@@ -187,23 +187,20 @@ def test_a_click_changes_what_the_command_line_is_recommended(emulator: Process)
         "personalize", "create-solution", "--name", "for-you", "--dataset-group-arn", group,
         "--recipe-arn", f"{RECIPES}aws-user-personalization", "--no-perform-auto-training",
     )["solutionArn"]  # fmt: skip
-    version = emulator.aws(
-        "personalize", "create-solution-version", "--solution-arn", solution, "--name", "first"
-    )["solutionVersionArn"]
+    version = emulator.boto3().create_solution_version(solutionArn=solution, name="first")[
+        "solutionVersionArn"
+    ]
     emulator.pass_time(1350)
 
     assert emulator.stop(signal.SIGKILL) == -signal.SIGKILL
     emulator.start()
     assert emulator.wait_until_trained(version) == "ACTIVE", "also when killed in the middle"
 
-    metrics = emulator.aws("personalize", "get-solution-metrics", "--solution-version-arn", version)
-    assert 0 < metrics["metrics"]["precision_at_5"] <= 1
-    campaign = emulator.aws(
-        "personalize", "create-campaign", "--name", "home", "--solution-version-arn", version
-    )["campaignArn"]
-    tracker = emulator.aws(
-        "personalize", "create-event-tracker", "--name", "clicks", "--dataset-group-arn", group
-    )
+    personalize = emulator.boto3()
+    metrics = personalize.get_solution_metrics(solutionVersionArn=version)["metrics"]
+    assert 0 < metrics["precision_at_5"] <= 1
+    campaign = personalize.create_campaign(name="home", solutionVersionArn=version)["campaignArn"]
+    tracker = personalize.create_event_tracker(name="clicks", datasetGroupArn=group)
     emulator.pass_time(600)
 
     def five_for_the_user() -> list[tuple[str, float]]:
@@ -224,7 +221,6 @@ def test_a_click_changes_what_the_command_line_is_recommended(emulator: Process)
     assert {item for item, _ in after} - {item for item, _ in before}, "a new item enters"
     assert dict(after) != dict(before), "scores move"
 
-    personalize = emulator.boto3()
     personalize.delete_campaign(campaignArn=campaign)
     emulator.pass_time(990)
     emulator.aws("personalize", "delete-solution", "--solution-arn", solution)

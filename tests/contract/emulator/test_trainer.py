@@ -1,8 +1,11 @@
 """The emulator's real trainer, with the recipes and a worker process of its own."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,15 +42,20 @@ def wait(trainer: RecipeTrainer, arn: str) -> TrainingResult:
     raise AssertionError(f"{arn} was not trained within 60 s")
 
 
-@pytest.fixture
-def trainer(tmp_path: Path) -> Iterator[RecipeTrainer]:
-    trainer = RecipeTrainer(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def trainer(folder: Path) -> Iterator[RecipeTrainer]:
+    trainer = RecipeTrainer(folder)
     yield trainer
     trainer.close()
 
 
 def test_a_training_ends_with_metrics_and_a_model_that_outlive_the_process(
-    trainer: RecipeTrainer, tmp_path: Path
+    trainer: RecipeTrainer, folder: Path
 ) -> None:
     trainer.start(job("good", users=40))
     trainer.start(job("few-users", users=20, each=60))
@@ -58,9 +66,8 @@ def test_a_training_ends_with_metrics_and_a_model_that_outlive_the_process(
     reason = wait(trainer, "few-users").failure_reason
     assert reason == "Dataset has fewer than 25 users with at least 2 interactions each"
     assert "1000 interactions" in (wait(trainer, "few-rows").failure_reason or "")
-    trainer.close()
 
-    again = RecipeTrainer(tmp_path)
+    again = RecipeTrainer(folder)
     assert again.knows("good")
     assert again.result("good") == good
     model = again.model("good")
@@ -73,7 +80,7 @@ def test_a_training_ends_with_metrics_and_a_model_that_outlive_the_process(
     assert [one.score is None for one in ranked] == [False, False, True]
     again.discard("good")
     assert not again.knows("good")
-    assert list(tmp_path.glob("*.model")) == []
+    assert list(folder.glob("*.model")) == []
     again.close()
 
 
@@ -85,9 +92,42 @@ def test_popularity_does_not_listen_to_events(trainer: RecipeTrainer) -> None:
     event = Event(before[0].item, "watch", None, 1_700_000_000)
     assert model.recommend(user="3", item=None, count=5, events=[event], exploration={}) == before
     assert all(one.score is None for one in before)
+    trainer.discard("popular")
 
 
 def test_hyperparameters_are_checked_by_the_recipe(trainer: RecipeTrainer) -> None:
     trainer.check("aws-user-personalization", {"hidden_dimension": "64"})
     with pytest.raises(ValueError, match="hidden_dimension"):
         trainer.check("aws-user-personalization", {"hidden_dimension": "7"})
+
+
+def worker_of(trainer: RecipeTrainer) -> Any:
+    assert trainer._pool is not None
+    (worker,) = trainer._pool._processes.values()
+    return worker
+
+
+def test_a_worker_that_died_fails_its_training_and_is_replaced(tmp_path: Path) -> None:
+    trainer = RecipeTrainer(tmp_path)
+    trainer.start(job("lost", users=40))
+    os.kill(worker_of(trainer).pid, signal.SIGKILL)
+    assert wait(trainer, "lost").failure_reason == "The training failed with an internal error."
+    trainer.start(job("next", users=40, recipe="aws-popularity-count"))
+    assert wait(trainer, "next").failure_reason is None
+    trainer.close()
+
+
+def test_a_training_that_is_cut_off_leaves_nothing_and_starts_again(tmp_path: Path) -> None:
+    trainer = RecipeTrainer(tmp_path)
+    trainer.start(job("cut", users=40, recipe="aws-popularity-count"))
+    worker = worker_of(trainer)
+    trainer.close()
+    worker.join(timeout=20)
+    assert worker.exitcode == -signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+    again = RecipeTrainer(tmp_path)
+    assert not again.knows("cut")
+    again.start(job("cut", users=40, recipe="aws-popularity-count"))
+    assert wait(again, "cut").failure_reason is None
+    again.close()
