@@ -64,7 +64,7 @@ def test_an_engine_works_over_the_wire(wire: Wire) -> None:
     asyncio.run(scenario())
 
 
-def test_a_lost_answer_to_a_change_is_told_as_such_and_not_repeated(wire: Wire) -> None:
+def test_r4_a_lost_answer_to_a_change_is_told_as_such_and_not_repeated(wire: Wire) -> None:
     async def scenario() -> None:
         wire.emulator.add_fault({"kind": "lostResponse", "operation": "CreateSchema", "count": 1})
         seen: list[tuple[str, str]] = []

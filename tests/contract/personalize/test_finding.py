@@ -14,7 +14,7 @@ from reco.engines.port import EngineError
 from tests.contract.personalize.harness import Estate, build
 
 
-def test_what_exists_under_the_name_is_found_with_its_tags() -> None:
+def test_r6_what_exists_under_the_name_is_found_with_its_tags() -> None:
     async def scenario() -> None:
         estate = build()
         await estate.group()
@@ -56,7 +56,7 @@ def test_a_dataset_is_found_by_group_and_type_whatever_its_name() -> None:
     asyncio.run(scenario())
 
 
-def test_another_tracker_of_the_group_blocks_ours_and_is_named() -> None:
+def test_r6_another_tracker_of_the_group_blocks_ours_and_is_named() -> None:
     async def scenario() -> None:
         estate = build()
         await estate.group()
@@ -86,7 +86,7 @@ def test_a_name_beyond_the_first_page_is_found() -> None:
 
 
 @pytest.mark.parametrize("kind", ["DatasetGroup", "Schema", "Dataset", "Solution", "EventTracker"])
-def test_a_named_object_is_found_after_its_creation_was_answered_to_nobody(kind: str) -> None:
+def test_r4_a_named_object_is_found_after_its_creation_was_answered_to_nobody(kind: str) -> None:
     async def scenario() -> None:
         estate = build()
         await estate.solution()
@@ -294,7 +294,7 @@ def test_a_version_made_by_hand_is_found_again_after_its_resource_was_lost() -> 
 
 @pytest.mark.parametrize("refuse", [True, False])
 @pytest.mark.parametrize("lag", [0.0, 120.0])
-def test_a_training_whose_answer_was_lost_is_found_and_not_repeated(
+def test_r4_a_training_whose_answer_was_lost_is_found_and_not_repeated(
     *, refuse: bool, lag: float
 ) -> None:
     async def scenario() -> None:
@@ -317,7 +317,7 @@ def test_a_training_whose_answer_was_lost_is_found_and_not_repeated(
     asyncio.run(scenario())
 
 
-def test_after_a_restart_the_training_is_found_by_the_recorded_intent() -> None:
+def test_r4_after_a_restart_the_training_is_found_by_the_recorded_intent() -> None:
     async def scenario() -> None:
         estate = build(settings=Settings(list_lag=100))
         await estate.solution()

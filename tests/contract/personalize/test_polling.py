@@ -22,7 +22,7 @@ async def groups(estate: Estate, count: int) -> list[Resource]:
     ]
 
 
-def test_objects_in_flight_cost_pages_not_describes() -> None:
+def test_r8_objects_in_flight_cost_pages_not_describes() -> None:
     async def scenario() -> None:
         estate = build(settings=Settings(durations={"DatasetGroup": 600}), poll=POLL)
         made = await groups(estate, 300)
@@ -42,7 +42,7 @@ def test_objects_in_flight_cost_pages_not_describes() -> None:
     asyncio.run(scenario())
 
 
-def test_where_lists_are_long_and_little_moves_it_is_described_instead() -> None:
+def test_r8_where_lists_are_long_and_little_moves_it_is_described_instead() -> None:
     async def scenario() -> None:
         estate = build(settings=Settings(durations={"DatasetGroup": 120}), poll=POLL)
         for number in range(250):
@@ -68,7 +68,7 @@ def test_where_lists_are_long_and_little_moves_it_is_described_instead() -> None
     asyncio.run(scenario())
 
 
-def test_everything_ends_up_observed_with_one_describe_more_for_each() -> None:
+def test_r8_everything_ends_up_observed_with_one_describe_more_for_each() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
         made = await groups(estate, 150)
@@ -85,7 +85,7 @@ def test_everything_ends_up_observed_with_one_describe_more_for_each() -> None:
     asyncio.run(scenario())
 
 
-def test_what_does_not_move_is_looked_at_slowly_and_reported_never() -> None:
+def test_r9_what_does_not_move_is_looked_at_slowly_and_reported_never() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
         await estate.group()
@@ -102,7 +102,7 @@ def test_what_does_not_move_is_looked_at_slowly_and_reported_never() -> None:
     asyncio.run(scenario())
 
 
-def test_looking_again_at_what_has_not_changed_costs_nothing() -> None:
+def test_r8_looking_again_at_what_has_not_changed_costs_nothing() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
         group = await estate.group()
@@ -116,7 +116,7 @@ def test_looking_again_at_what_has_not_changed_costs_nothing() -> None:
     asyncio.run(scenario())
 
 
-def test_kinds_that_nobody_uses_are_not_listed() -> None:
+def test_r8_kinds_that_nobody_uses_are_not_listed() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
         async with running(estate):
@@ -126,7 +126,7 @@ def test_kinds_that_nobody_uses_are_not_listed() -> None:
     asyncio.run(scenario())
 
 
-def test_many_who_need_a_list_at_once_share_one() -> None:
+def test_r8_many_who_need_a_list_at_once_share_one() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
         resources = [estate.resource("DatasetGroup", f"g{n}", {}) for n in range(50)]
@@ -289,7 +289,7 @@ def test_a_hiccup_of_a_list_disturbs_nobody() -> None:
     asyncio.run(scenario())
 
 
-def test_details_and_tags_are_read_again_on_a_slow_sweep() -> None:
+def test_r8_details_and_tags_are_read_again_on_a_slow_sweep() -> None:
     async def scenario() -> None:
         estate = build(poll=PollSettings(fast=10, slow=300, sweep=3600, jitter=0.0))
         group = await estate.group()
@@ -373,7 +373,7 @@ async def restarted(estate: Estate) -> None:
     estate.client.take()
 
 
-def test_after_a_restart_what_has_not_changed_costs_lists_alone() -> None:
+def test_r8_after_a_restart_what_has_not_changed_costs_lists_alone() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
         await estate.solution()
