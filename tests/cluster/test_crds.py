@@ -1,11 +1,13 @@
 """The CRDs on a real API server: what it accepts, refuses, fills in and shows.
 
 A file of the corpus is a stream of manifests that are applied in turn, each an edit of the one
-before. In `refused/` the last one must be refused, with the text that the first line names.
+before. In `refused/` the last one must be refused, with the text that the first line names. Where a
+line says so, the external object is made after each manifest, as the operator would record it.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,6 +25,7 @@ PUBLISHED = [
     ROOT / "README.md",
 ]
 EXPECTATION = "# refused: "
+MADE = "# made: true"
 SHARED_NAMESPACE = "default"  # every file of the corpus has a name of its own
 
 
@@ -32,6 +35,14 @@ def corpus(folder: str) -> list[Path]:
 
 def apply(plane: ControlPlane, namespace: str, manifest: object) -> str:
     return plane.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(manifest))
+
+
+def apply_in_turn(plane: ControlPlane, manifest: dict[str, Any], text: str) -> None:
+    """Apply one manifest of a file of the corpus, and make its external object if the file asks."""
+    apply(plane, SHARED_NAMESPACE, manifest)
+    if MADE in text.splitlines():
+        target = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        write_status(plane, SHARED_NAMESPACE, target, {"external": {"name": "made"}})
 
 
 def campaign(name: str, **spec: object) -> dict[str, object]:
@@ -45,8 +56,9 @@ def campaign(name: str, **spec: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("path", corpus("accepted"), ids=lambda path: path.stem)
 def test_a_good_manifest_and_each_edit_of_it_are_accepted(crds: ControlPlane, path: Path) -> None:
-    for manifest in yaml.safe_load_all(path.read_text()):
-        apply(crds, SHARED_NAMESPACE, manifest)
+    text = path.read_text()
+    for manifest in yaml.safe_load_all(text):
+        apply_in_turn(crds, manifest, text)
 
 
 @pytest.mark.parametrize("path", corpus("refused"), ids=lambda path: path.stem)
@@ -56,7 +68,7 @@ def test_a_bad_manifest_or_edit_is_refused_with_a_text_that_says_what_is_allowed
     text = path.read_text()
     *before, bad = yaml.safe_load_all(text)
     for manifest in before:
-        apply(crds, SHARED_NAMESPACE, manifest)
+        apply_in_turn(crds, manifest, text)
 
     with pytest.raises(KubectlError) as refusal:
         apply(crds, SHARED_NAMESPACE, bad)
@@ -128,11 +140,38 @@ def test_a_status_write_keeps_every_field_and_leaves_the_generation(
         ],
     }
 
-    write_status(crds, namespace, "seen", status)
+    write_status(crds, namespace, "campaign/seen", status)
 
     shown = json.loads(crds.kubectl("-n", namespace, "get", "campaign", "seen", "-o", "json"))
     assert shown["status"] == status
     assert shown["metadata"]["generation"] == 1
+
+
+def test_a_fixed_field_is_free_again_once_the_external_object_is_gone(
+    crds: ControlPlane, namespace: str
+) -> None:
+    apply(crds, namespace, campaign("stopped", desiredState="Stopped"))
+    write_status(crds, namespace, "campaign/stopped", {"external": {"name": "stopped"}})
+    other = campaign("stopped", solutionRef={"name": "books"})
+    with pytest.raises(KubectlError, match=r"spec\.solutionRef: Forbidden: .* make a new Campaign"):
+        apply(crds, namespace, other)
+
+    write_status(crds, namespace, "campaign/stopped", {"external": None})
+
+    apply(crds, namespace, other)
+
+
+def test_a_manifest_cannot_talk_its_external_object_away(
+    crds: ControlPlane, namespace: str
+) -> None:
+    apply(crds, namespace, campaign("made"))
+    write_status(crds, namespace, "campaign/made", {"external": {"name": "made"}})
+
+    with pytest.raises(KubectlError, match=r"spec\.solutionRef: Forbidden"):
+        crds.kubectl(
+            *("-n", namespace, "patch", "campaign", "made", "--type=merge"),
+            *("-p", '{"spec": {"solutionRef": {"name": "books"}}, "status": {"external": null}}'),
+        )
 
 
 def test_campaigns_show_what_a_person_asks_first(crds: ControlPlane, namespace: str) -> None:
@@ -146,7 +185,7 @@ def test_campaigns_show_what_a_person_asks_first(crds: ControlPlane, namespace: 
     write_status(
         crds,
         namespace,
-        "movies",
+        "campaign/movies",
         {
             "engineClassName": "personalize",
             "external": {"name": "shop_movies"},
@@ -166,9 +205,9 @@ def test_campaigns_show_what_a_person_asks_first(crds: ControlPlane, namespace: 
     assert wide_row.split()[-2:] == ["shop_movies", "serves-it"]
 
 
-def write_status(plane: ControlPlane, namespace: str, name: str, status: object) -> None:
+def write_status(plane: ControlPlane, namespace: str, target: str, status: object) -> None:
     plane.kubectl(
-        *("-n", namespace, "patch", "campaign", name, "--subresource=status", "--type=merge"),
+        *("-n", namespace, "patch", target, "--subresource=status", "--type=merge"),
         *("-p", json.dumps({"status": status})),
     )
 

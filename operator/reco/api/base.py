@@ -55,7 +55,8 @@ MUST = "x-reco-must"
 def immutable(instead: str) -> dict[str, Any]:
     """Return schema extras for a field that must stay as it was made, with what to do instead.
 
-    The CRD refuses changing it, and also adding or removing it where it is optional.
+    The CRD refuses changing it, and also adding or removing it where it is optional. `Kind` says
+    for which kinds from the start, and for which once the external object is made.
     """
     return {IMMUTABLE: instead}
 

@@ -1,18 +1,22 @@
 """Renders the CustomResourceDefinitions from the models, so that the two can't drift apart."""
 
 import json
+import re
 import sys
 from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
+from reco.api.base import VALIDATIONS
 from reco.api.kinds import KINDS, Column, Kind
-from reco.api.structural import reflow, structural
+from reco.api.structural import Schema, reflow, structural
 from reco.api.vocabulary import CATEGORY, GROUP, VERSION
 
 HEADER = "# Rendered by `reco generate` from operator/reco/api; edit the models, not this file.\n"
 LINE_WIDTH = 100
+_NEVER_MADE = "!has(oldSelf.status) || !has(oldSelf.status.external)"
+_CEL_ROOTS = re.compile(r"\b(self|oldSelf)\.")
 
 
 def crd_files() -> dict[PurePosixPath, str]:
@@ -70,11 +74,16 @@ def introduction(kind: Kind) -> str:
 
 
 def _resource_schema(kind: Kind) -> dict[str, Any]:
-    spec, status = structural(kind.spec), structural(kind.status)
+    status = structural(kind.status)
     # An object that the operator has not seen yet must not look finished to kstatus.
     status["default"] = {"observedGeneration": -1}
+    if kind.editable_until_made:
+        spec = structural(kind.spec, fixed="once the external object is made")
+        rules = _take_transitions(spec)
+    else:
+        spec, rules = structural(kind.spec), []
     intro = introduction(kind)
-    return {
+    schema = {
         "description": intro[:1].upper() + intro[1:],
         "type": "object",
         "required": ["spec"],
@@ -85,6 +94,29 @@ def _resource_schema(kind: Kind) -> dict[str, Any]:
             "spec": spec,
             "status": status,
         },
+    }
+    return schema | ({VALIDATIONS: rules} if rules else {})
+
+
+def _take_transitions(spec: Schema) -> list[Schema]:
+    """Take the rules on changes out of a spec, and return them as rules of the whole resource.
+
+    Only from there a rule sees the status, and so whether there is an external object yet. The API
+    server carries the status over when a spec is written, and the spec when a status is.
+    """
+    rules = spec.pop(VALIDATIONS, [])
+    transitions = [rule for rule in rules if "oldSelf" in rule["rule"]]
+    if kept := [rule for rule in rules if rule not in transitions]:
+        spec[VALIDATIONS] = kept
+    return [_once_made(rule) for rule in transitions]
+
+
+def _once_made(rule: Schema) -> Schema:
+    """Return a spec's rule as one of the resource, in force while there is an external object."""
+    of_resource = _CEL_ROOTS.sub(r"\1.spec.", rule["rule"])
+    return rule | {
+        "rule": f"{_NEVER_MADE} || ({of_resource})",
+        "fieldPath": f".spec{rule.get('fieldPath', '')}",
     }
 
 

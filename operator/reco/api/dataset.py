@@ -91,8 +91,8 @@ class DatasetSpec(SharedSpec):
         json_schema_extra=rules(
             (
                 "self.schemaRef == oldSelf.schemaRef || self.type in ['Items', 'Users']",
-                "schemaRef must not be changed unless type is 'Items' or 'Users':"
-                " make a new Dataset",
+                "schemaRef must not be changed once the external object is made, unless type is"
+                " 'Items' or 'Users': make a new Dataset",
             )
         )
     )

@@ -19,6 +19,9 @@ from reco.api.vocabulary import API_VERSION, CATEGORY, ConditionType, Reason
 
 PATH = PurePosixPath("docs/api.md")
 
+_FIXED_FROM_THE_START = ", ".join(
+    kind.name for kind in KINDS.values() if not kind.editable_until_made
+)
 _HEADER = f"""\
 <!-- Rendered by `reco generate` from operator/reco/api; edit the models, not this file. -->
 
@@ -29,8 +32,13 @@ Every kind is in the category `{CATEGORY}`: `kubectl get {CATEGORY}` lists them 
 optional field that is left out stays out: the operator never writes to a spec. Decimals are
 strings, times are RFC 3339, durations end in `Seconds`.
 
-A *fixed* field keeps the value it was made with, and is neither added nor removed later. Rules
-are checked by the API server, so `kubectl apply` refuses what breaks one and says what is allowed.
+A *fixed* field keeps the value that the external object was made with, and is neither added nor
+removed later. Until there is an external object it can be edited, so that what an engine refused is
+corrected in place. Only these kinds keep their fixed fields from the start:
+{_FIXED_FROM_THE_START}.
+
+Rules are checked by the API server, so `kubectl apply` refuses what breaks one and says what is
+allowed.
 """
 
 

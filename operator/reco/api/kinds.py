@@ -68,6 +68,20 @@ class Kind:
         """The singular name in lower case."""
         return self.name.lower()
 
+    @property
+    def external(self) -> bool:
+        """Whether it stands for an object in an engine."""
+        return issubclass(self.spec, SharedSpec) and issubclass(self.status, ExternalStatus)
+
+    @property
+    def editable_until_made(self) -> bool:
+        """Whether even immutable fields may change until the external object is made.
+
+        So what the engine refused is corrected by an edit. A job is what it was asked to run from
+        the start, and an EngineClass is what others were made with.
+        """
+        return self.external and not self.runs_to_completion
+
 
 def condition_column(name: str, condition: str, field: str = "status") -> Column:
     """Return a column that shows one field of one condition."""
@@ -253,9 +267,5 @@ KINDS: dict[str, Kind] = {
 }
 """All kinds by name, in the order in which things are made."""
 
-EXTERNAL_KINDS = frozenset(
-    name
-    for name, kind in KINDS.items()
-    if issubclass(kind.spec, SharedSpec) and issubclass(kind.status, ExternalStatus)
-)
+EXTERNAL_KINDS = frozenset(name for name, kind in KINDS.items() if kind.external)
 """Kinds that stand for an object in an engine."""

@@ -48,6 +48,7 @@ class _Rewriter:
     """One pass over one model's schema."""
 
     definitions: Mapping[str, Schema]
+    fixed: str
     immutable: list[Schema] = field(default_factory=list)
     """Rules for the root: only there do they also see a field, or its parent, come and go."""
 
@@ -72,7 +73,7 @@ class _Rewriter:
         if unknown:
             raise NotStructuralError(f"{_at(path)}: a CRD has no {', '.join(sorted(unknown))}")
         if instead := node.get(IMMUTABLE):
-            self.immutable.append(_immutable(path, instead, always=always))
+            self.immutable.append(_immutable(path, instead, fixed=self.fixed, always=always))
         out = {key: value for key, value in node.items() if key in _KEPT}
         if out.get("default", ...) is None:
             del out["default"]
@@ -159,14 +160,18 @@ class _Rewriter:
             out[PRESERVE_UNKNOWN] = True
 
 
-def structural(model: type[BaseModel]) -> Schema:
+def structural(model: type[BaseModel], *, fixed: str = "after creation") -> Schema:
     """Return a model's structural schema.
+
+    Args:
+        model: The model of a spec or a status.
+        fixed: From when on immutable fields keep their value, for the messages of their rules.
 
     Raises:
         NotStructuralError: if it has what a CRD can't express, or lacks a bound.
     """
     source = model.model_json_schema(by_alias=True, mode="validation")
-    rewriter = _Rewriter(source.get("$defs", {}))
+    rewriter = _Rewriter(source.get("$defs", {}), fixed)
     schema = rewriter.rewrite(source)
     if rewriter.immutable:
         schema[VALIDATIONS] = [*schema.get(VALIDATIONS, ()), *rewriter.immutable]
@@ -244,7 +249,7 @@ def _order(key: str) -> int:
     return first.index(key) if key in first else len(first)
 
 
-def _immutable(path: tuple[str, ...], instead: str, *, always: bool) -> Schema:
+def _immutable(path: tuple[str, ...], instead: str, *, fixed: str, always: bool) -> Schema:
     """Return the rule that refuses a change of a field, and its coming and going."""
     if {"[]", "{}"} & set(path):
         raise NotStructuralError(f"{_at(path)}: make the list or map around it immutable instead")
@@ -258,7 +263,7 @@ def _immutable(path: tuple[str, ...], instead: str, *, always: bool) -> Schema:
         change = "added, changed or removed"
     return {
         "rule": rule,
-        "message": f"must not be {change} after creation: {instead}",
+        "message": f"must not be {change} {fixed}: {instead}",
         "fieldPath": "." + ".".join(path),
         "reason": "FieldValueForbidden",
     }

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reco.api.base import VALIDATIONS
+from reco.api.crds import crd
 from reco.api.kinds import KINDS, Kind
-from reco.api.structural import structural
 
 REFUSED = Path(__file__).parents[2] / "cluster" / "corpus" / "refused"
 EXPECTED = [path.read_text().partition("\n")[0] for path in sorted(REFUSED.glob("*.yaml"))]
@@ -25,14 +25,15 @@ def nodes(schema: dict[str, Any], path: str = "spec") -> Iterator[tuple[str, dic
 
 
 def refusals(kind: Kind) -> Iterator[str]:
-    found = dict(nodes(structural(kind.spec)))
-    for path, node in found.items():
+    resource = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    found = dict(nodes(resource["properties"]["spec"]))
+    for path, node in [("", resource), *found.items()]:
         for rule in node.get(VALIDATIONS, ()):
-            if "fieldPath" in rule:
-                target = found[f"{path}{rule['fieldPath']}"]
-                if len(target.get("enum", ())) == 1:
+            if rule.get("reason") == "FieldValueForbidden":
+                field = f"{path}{rule['fieldPath']}".removeprefix(".")
+                if len(found[field].get("enum", ())) == 1:
                     continue  # there is nothing yet that it could be changed to
-                yield f"{path}{rule['fieldPath']}: Forbidden: {rule['message']}"
+                yield f"{field}: Forbidden: {rule['message']}"
             else:
                 yield rule["message"]
         if "enum" in node and "[]" not in path:
