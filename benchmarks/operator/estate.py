@@ -178,7 +178,10 @@ class Estate:
     ) -> bytes:
         connection = getattr(self._connections, "connection", None)
         # The API server hangs up on who was silent for some minutes.
-        if connection is None or time.monotonic() > self._connections.used + _IDLE_SECONDS:
+        if connection is not None and time.monotonic() > self._connections.used + _IDLE_SECONDS:
+            connection.close()
+            connection = None
+        if connection is None:
             trust = ssl.create_default_context(cafile=str(self.plane.certificate_authority))
             host = self.plane.server.removeprefix("https://")
             connection = HTTPSConnection(host, context=trust, timeout=60)
