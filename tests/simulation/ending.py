@@ -3,9 +3,10 @@
 from typing import Any
 
 from reco.api.kinds import EXTERNAL_KINDS
-from reco.api.resource import Key, Resource, parse
+from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType as C
 from reco.decide import names
+from reco.decide.references import targets
 from tests.simulation.estate import User
 from tests.simulation.rules import Rules
 from tests.simulation.world import World
@@ -19,6 +20,7 @@ class Ending:
         self.rules = rules
         self.user = user
         self._staying: set[str] = set()
+        self._going: set[str] = set()
 
     # --- what is not finished ----------------------------------------------------------------
 
@@ -27,7 +29,7 @@ class Ending:
         self.user_catches_up()
         left = []
         for key, body in sorted(self.world.server.objects.items()):
-            why = self._unfinished(parse(body))
+            why = self._unfinished(self.world.server.parsed(body))
             if why is not None:
                 left.append(f"{key}: {why}")
         left += [
@@ -88,7 +90,7 @@ class Ending:
         return False
 
     def _all(self) -> list[Resource]:
-        return [parse(body) for body in self.world.server.objects.values()]
+        return [self.world.server.parsed(body) for body in self.world.server.objects.values()]
 
     def _not_there(self, resource: Resource) -> str | None:
         """Return why a Ready resource should not be Ready."""
@@ -285,7 +287,7 @@ class Ending:
         """Return what is still there and not held up by what is retained."""
         left = []
         for key, body in sorted(self.world.server.objects.items()):
-            resource = parse(body)
+            resource = self.world.server.parsed(body)
             if resource.deleted is None:
                 left.append(f"{key} was not deleted")
             elif not self._held(resource):
@@ -309,24 +311,12 @@ class Ending:
         }
         if gone:
             self.world.problem("R5", f"retained, and gone: {sorted(gone)}")
-        held = (
-            {found.arn for r in self._all() if (found := self.rules.external_of(r)) is not None}
-            if self.world.server.objects
-            else set()
-        )
+        held = {found.arn for one in self._all() if (found := self.rules.external_of(one))}
         left = (self._going & there) - held
         if left:
             self.world.problem("R5", f"to be deleted, and left behind: {sorted(left)}")
 
 
 def _names(resource: Resource, key: Key) -> bool:
-    if resource.spec is None:
-        return False
-    return any(
-        reference.target == key.kind
-        and reference.name(resource.spec) == key.name
-        and resource.key.namespace
-        in {key.namespace, resource.key.namespace if not key.namespace else key.namespace}
-        and (not key.namespace or resource.key.namespace == key.namespace)
-        for reference in resource.kind.references
-    )
+    """Whether a resource's spec names a key."""
+    return key in targets(resource)

@@ -399,6 +399,8 @@ class User:
             spec = wanted["spec"]
             if key.kind == "Solution" and "full" in spec["training"]:
                 spec["training"]["full"]["suspend"] = True
+            if key.kind == "Solution" and spec["training"].get("owner") == "Service":
+                spec["training"]["owner"] = "None"  # the service trains when it likes
             if key.kind == "Dataset" and "schedule" in spec.get("import", {}):
                 spec["import"].pop("schedule")
                 spec["import"].pop("onlyIfNewer", None)

@@ -79,6 +79,7 @@ class MemoryStore:
         """UIDs by name."""
         self.terminating: set[str] = set()
         self.lease: LeaseRecord | None = None
+        self._parsed: dict[str, Resource] = {}
         self.listeners: list[Callable[[Change], None]] = []
 
     # --- reading ----------------------------------------------------------------------------
@@ -90,6 +91,13 @@ class MemoryStore:
     def list(self, kind: str) -> list[Body]:
         """Return all objects of a kind in the order of their keys."""
         return [self.objects[key] for key in sorted(self.objects) if key.kind == kind]
+
+    def parsed(self, body: Body) -> Resource:
+        """Return an object as the operator sees it; each version is read once."""
+        version = body["metadata"]["resourceVersion"]
+        if version not in self._parsed:
+            self._parsed[version] = parse(slim(body))
+        return self._parsed[version]
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -138,8 +146,7 @@ class MemoryStore:
             if new:
                 raise StoreInvalid(f"{key}: no new finalizers can be added while it is deleted")
             if not metadata.get("finalizers"):
-                self._remove(key, body, manager, what)
-                return body
+                return self._remove(key, body, manager, what)
         if body["spec"] != before["spec"]:
             metadata["generation"] += 1
         return self._store("MODIFIED", before, body, manager, what)
@@ -222,7 +229,7 @@ class MemoryStore:
         self._tell(Change(self._version, type_, before, body, manager, what))
         return body
 
-    def _remove(self, key: Key, body: Body, manager: str, what: str) -> None:
+    def _remove(self, key: Key, body: Body, manager: str, what: str) -> Body:
         self._version += 1
         metadata = {**body["metadata"], "resourceVersion": str(self._version)}
         last = {**body, "metadata": metadata}
@@ -230,6 +237,7 @@ class MemoryStore:
         self._tell(Change(self._version, "DELETED", before, last, manager, what))
         if key.namespace in self.terminating:
             self._end_namespace(key.namespace)
+        return last
 
     def _end_namespace(self, name: str) -> None:
         if not any(key.namespace == name for key in self.objects):
@@ -276,11 +284,11 @@ class StoreClient:
 
     async def get(self, key: Key) -> Resource | None:
         body = await self._send(f"get {key}", lambda: self._server.get(key))
-        return None if body is None else parse(slim(body))
+        return None if body is None else self._server.parsed(body)
 
     async def list(self, kind: str) -> Sequence[Resource]:
         bodies = await self._send(f"list {kind}", lambda: self._server.list(kind))
-        return [parse(slim(body)) for body in bodies]
+        return [self._server.parsed(body) for body in bodies]
 
     async def create(self, manifest: Mapping[str, Any]) -> Resource:
         return await self._read(
@@ -330,7 +338,7 @@ class StoreClient:
         return str(await self._send(f"get namespace {name}", lambda: self._server.namespaces[name]))
 
     async def _read(self, what: str, request: Callable[[], Body]) -> Resource:
-        return parse(slim(await self._send(what, request)))
+        return self._server.parsed(await self._send(what, request))
 
 
 class LeaseClient:

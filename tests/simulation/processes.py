@@ -62,11 +62,6 @@ class Process:
         """Whether it was not killed and has not ended."""
         return self.domain.life is not Life.DEAD
 
-    @property
-    def leads(self) -> bool:
-        """Whether it believes that it leads."""
-        return self.lease is not None and self.lease.valid()
-
     def kill(self, why: str) -> None:
         """End it without a last word."""
         if self.alive:

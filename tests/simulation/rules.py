@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reco.api.resource import Key, Resource, parse
+from reco.api.resource import Key, Resource
 from reco.api.vocabulary import (
     ABNORMAL_TRUE,
     FIELD_MANAGER,
@@ -65,7 +65,7 @@ class Rules:
         """Check one write."""
         key = key_of(change.body)
         if change.type == "ADDED":
-            resource = parse(change.body)
+            resource = self.world.server.parsed(change.body)
             if resource.spec is not None and key.kind != "EngineClass":
                 self.incarnations[key.kind, names.external_name(resource)] += 1
         if change.manager != FIELD_MANAGER:
@@ -126,7 +126,7 @@ class Rules:
         )
         if not same_spec or change.body["metadata"].get("deletionTimestamp"):
             return
-        resource = parse(change.body)
+        resource = self.world.server.parsed(change.body)
         for type_ in ("Ready", "Available"):
             if before.get(type_, {}).get("status") == "True" and (
                 conditions.get(type_, {}).get("status") != "True"
@@ -169,7 +169,7 @@ class Rules:
             return
         if not change.before["metadata"].get("deletionTimestamp"):
             self.world.problem("R5", f"{key} lost its finalizer while it lives")
-        resource = parse(change.before)
+        resource = self.world.server.parsed(change.before)
         if resource.spec is None or key.kind == "EngineClass" or not self.deletes(resource):
             return
         found = self.external_of(resource)
@@ -254,7 +254,7 @@ class Rules:
 
     def resources(self, kind: str) -> list[Resource]:
         """Return all resources of a kind as they are in the store."""
-        return [parse(body) for body in self.world.server.list(kind)]
+        return [self.world.server.parsed(body) for body in self.world.server.list(kind)]
 
     def called(self, caller: Process | str, call: EngineCall) -> None:
         """Count what was carried out."""
