@@ -74,10 +74,17 @@ class Estate:
         """Choose ports; nothing runs yet.
 
         Args:
-            folder: for logs and data.
+            folder: for logs and data; must not exist.
             creation_seconds: how long a dataset group is in flight.
             requests_per_second: of an operator that heeds it; 100 is the most that it may be.
+
+        Raises:
+            FileExistsError: the folder exists.
         """
+        if folder.exists():
+            raise FileExistsError(
+                f"{folder} holds an earlier run, whose data would count: remove it"
+            )
         self.folder = folder
         self._creation_seconds = creation_seconds
         self.plane = ControlPlane(folder / "control-plane")

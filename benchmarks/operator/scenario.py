@@ -182,8 +182,8 @@ class Scenario:
         self._measured.calls_per_minute = len(estate.calls(mark)) * 60 / window
         if ready(estate.groups()):
             raise LateError(
-                f"the first creations, which take {self._sizes.creation:.0f} s, were over before all"
-                " calls were counted: the machine is too busy to measure"
+                f"the first creations, which take {self._sizes.creation:.0f} s, were over before"
+                " all calls were counted: the machine is too busy to measure"
             )
 
     # --- it rests ---------------------------------------------------------------------------
