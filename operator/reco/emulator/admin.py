@@ -60,7 +60,7 @@ def _calls(emulator: Emulator, request: Request) -> Any:  # noqa: ANN401 - JSON
     mutating = query.get("mutating", [None])[0]
     if mutating not in {None, "true", "false"}:
         raise AdminError("mutating must be true or false")
-    limit = min(_number(query, "limit", _PAGE), _PAGE)
+    limit = max(1, min(_number(query, "limit", _PAGE), _PAGE))
     calls = emulator.calls(
         after=_number(query, "after", 0),
         limit=limit,

@@ -4,6 +4,7 @@ Nothing is left to chance: a fault hits the calls that match it, in their order,
 them, ``count`` times.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -46,6 +47,15 @@ _MEMBERS: dict[str, tuple[type, ...]] = {
     "delaySeconds": (int, float),
     "lagSeconds": (int, float),
 }
+_BOUNDS: dict[str, tuple[int, int]] = {
+    "count": (1, 1_000_000_000),
+    "skip": (0, 1_000_000_000),
+    "status": (400, 599),
+    "limit": (0, 1_000_000_000),
+    "delaySeconds": (0, 3600),
+    "lagSeconds": (0, 1_000_000_000),
+}
+_CODE = re.compile(r"[A-Za-z0-9.#:_-]{1,128}")
 
 
 @dataclass(slots=True)
@@ -61,14 +71,9 @@ class Effects:
 
 
 def check(fault: Mapping[str, Any]) -> None:
-    """Refuse a fault that would silently do nothing; ``ValueError`` says what is allowed."""
+    """Refuse a fault that would do nothing or break the wire; ``ValueError`` says what is right."""
     for name, value in fault.items():
-        if name not in _MEMBERS:
-            raise ValueError(f"unknown member {name!r}; allowed are {', '.join(_MEMBERS)}")
-        if isinstance(value, bool) or not isinstance(value, _MEMBERS[name]):
-            raise ValueError(  # noqa: TRY004 - one kind of error for all that a caller gets wrong
-                f"{name} must be of type {_MEMBERS[name][0].__name__}"
-            )
+        _check_member(name, value)
     kind = fault.get("kind")
     if kind not in KINDS_OF_FAULTS:
         raise ValueError(f"kind must be one of {', '.join(KINDS_OF_FAULTS)}, not {kind!r}")
@@ -79,6 +84,23 @@ def check(fault: Mapping[str, Any]) -> None:
             raise ValueError(f"a fault of kind {kind} needs {name}")
     if kind == "quota" and fault["resource"] not in KINDS:
         raise ValueError(f"resource must be one of {', '.join(KINDS)}, not {fault['resource']!r}")
+
+
+def _check_member(name: str, value: Any) -> None:  # noqa: ANN401 - JSON
+    if name not in _MEMBERS:
+        raise ValueError(f"unknown member {name!r}; allowed are {', '.join(_MEMBERS)}")
+    if isinstance(value, bool) or not isinstance(value, _MEMBERS[name]):
+        raise ValueError(  # noqa: TRY004 - one kind of error for all that a caller gets wrong
+            f"{name} must be of type {_MEMBERS[name][0].__name__}"
+        )
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    else:
+        value.encode()  # half a surrogate pair is no text, which is a ValueError too
+    if name == "code" and not _CODE.fullmatch(value):
+        raise ValueError(f"code must be an error's name, not {value!r}")
 
 
 def strike(

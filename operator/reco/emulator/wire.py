@@ -118,6 +118,9 @@ class Application:
         except ServiceError as error:
             self._emulator.log_unreadable(f"{request.method} {request.path}"[:200], error)
             return _failure(service, error), 0.0
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            return _json(500, {"error": "the emulator met a defect of its own; see its log"}), 0.0
         try:
             outcome = self._emulator.execute(
                 service, operation, parameters, region=region, account=account

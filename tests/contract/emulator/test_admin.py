@@ -34,6 +34,7 @@ def test_the_log_is_read_in_pages_and_filtered(service: Service) -> None:
     assert (len(page["calls"]), page["next"]) == (2, page["calls"][-1]["id"])
     rest = service.admin("GET", f"/_reco/calls?after={page['next']}")
     assert (len(rest["calls"]), rest["next"]) == (2, None)
+    assert len(service.admin("GET", "/_reco/calls?limit=0")["calls"]) == 1, "at least one"
     mutating = service.admin("GET", "/_reco/calls?mutating=true")["calls"]
     assert [call["operation"] for call in mutating] == ["CreateSchema"]
     lists = service.admin("GET", "/_reco/calls?operation=ListSchemas")["calls"]

@@ -131,11 +131,23 @@ def test_lists_can_be_made_to_lag_behind_describe(service: Service) -> None:
         {"kind": "throttle", "count": "many"},
         {"kind": "failCreation"},
         {"kind": "quota", "resource": "Cheese", "limit": 1},
+        {"kind": "throttle", "count": 0},
+        {"kind": "throttle", "skip": -1},
+        {"kind": "throttle", "status": 99_999},
+        {"kind": "throttle", "code": "A\r\nX-Header: b"},
+        {"kind": "slow", "delaySeconds": float("nan")},
+        {"kind": "slow", "delaySeconds": float("inf")},
+        {"kind": "slow", "delaySeconds": -1},
+        {"kind": "quota", "resource": "Schema", "limit": 10**400},
+        b'{"kind": "throttle", "message": "\\ud800"}',
         ["throttle"],
         None,
     ],
+    ids=repr,
 )
-def test_a_fault_that_would_do_nothing_is_refused(service: Service, fault: Any) -> None:
+def test_a_fault_that_would_do_nothing_or_cannot_be_sent_is_refused(
+    service: Service, fault: Any
+) -> None:
     status, _, body = service.http("POST", "/_reco/faults", fault)
     assert status == 400
     assert body["error"]

@@ -111,11 +111,13 @@ def shared() -> Iterator[Service]:
     world.emulator.close()
 
 
-def exchange(service: Service, raw: bytes) -> bytes:
+def exchange(service: Service, raw: bytes, *, hang_up: bool = True) -> bytes:
+    """Send bytes and read what comes until the connection ends; with ``hang_up`` it may be none."""
     parts = urlsplit(service.url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as client:
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         client.sendall(raw)
-        client.shutdown(socket.SHUT_WR)
+        if hang_up:
+            client.shutdown(socket.SHUT_WR)
         received = b""
         while chunk := client.recv(65536):
             received += chunk
@@ -192,6 +194,51 @@ def test_a_body_that_is_too_large_is_refused(shared: Service) -> None:
 def test_a_connection_that_ends_in_the_middle_of_a_request_is_no_matter(shared: Service) -> None:
     exchange(shared, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert alive(shared)
+
+
+CHUNKED = {"Content-Length": "", "Transfer-Encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "body", "status"),
+    [
+        ("POST / HTTP/1.1", {}, b"{}", 200),
+        ("POST / HTTP/1.0", {}, b"{}", 200),
+        ("POST / HTTP/1.1", {"Content-Type": "text/html"}, b"{}", 200),
+        ("POST / HTTP/1.1", {"Expect": "100-continue"}, b"{}", 100),
+        ("POST / HTTP/1.1", CHUNKED, b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", 200),
+        ("POST / HTTP/1.1", CHUNKED, b"zz\r\n{}", 400),
+        ("POST / HTTP/1.1", CHUNKED, (b"80000\r\n" + b" " * 0x80000 + b"\r\n") * 9 + b"0\r\n\r\n",
+         413),
+        ("POST / HTTP/1.1", {"Content-Length": "-1"}, b"{}", 400),
+        ("POST / HTTP/1.1", {"Content-Length": "two"}, b"{}", 400),
+        ("POST / HTTP/1.1", {}, b'{"maxResults": 1, "maxResults": "x"}', 400),
+        ("POST / HTTP/1.1", {"X-Amz-Target": "AmazonPersonalize.List\u00e9"}, b"{}", 400),
+        ("POST / HTTP/1.1", {"X-Amz-Target": ""}, b"{}", 400),
+        ("GET / HTTP/1.1", {}, b"", 400),
+        ("OPTIONS * HTTP/1.1", {}, b"", 400),
+        ("POST /%2e%2e/%ff%00 HTTP/1.1", {}, b"{}", 400),
+        ("POST /?X-Amz-Credential=a%2F20260101%2Fr%2Fpersonalize%2Faws4_request HTTP/1.1",
+         {"Authorization": ""}, b"{}", 400),
+        ("POST /events HTTP/1.1", {}, b'{"eventList": [{"sentAt": NaN}]}', 400),
+    ],
+    ids=range(17),
+)  # fmt: skip
+def test_any_way_of_sending_a_request_is_answered(
+    shared: Service, line: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    sent = {
+        "Host": "x",
+        "Connection": "close",
+        "X-Amz-Target": "AmazonPersonalize.ListSchemas",
+        "Authorization": shared.authorization(),
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items() if value)
+    raw = f"{line}\r\n{head}\r\n".encode("latin-1") + body
+    answer = exchange(shared, raw, hang_up=False)
+    assert answer.split(b" ", 2)[:2] == [b"HTTP/1.1", str(status).encode()]
 
 
 @pytest.mark.parametrize(
