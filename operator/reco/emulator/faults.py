@@ -31,7 +31,7 @@ _REFUSALS: dict[str, tuple[str, str, int]] = {
 }
 _OTHERS = ("lostResponse", "failCreation", "quota", "slow", "laggingLists")
 KINDS_OF_FAULTS = (*_REFUSALS, *_OTHERS)
-_MEMBERS: dict[str, tuple[type, ...]] = {
+_MEMBERS: dict[str, tuple[type[Any], ...]] = {
     "kind": (str,),
     "service": (str,),
     "operation": (str,),

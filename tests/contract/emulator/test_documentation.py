@@ -1,7 +1,10 @@
 """docs/emulator.md says what the code does."""
 
 import argparse
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,24 @@ def test_every_flag_is_documented() -> None:
     parser = emulate.add_parser(argparse.ArgumentParser().add_subparsers())
     flags = {flag for action in parser._actions for flag in action.option_strings}
     assert set(rows("## Start")) == flags - {"-h", "--help"}
+
+
+def test_the_fixtures_for_other_peoples_tests_work(tmp_path: Path) -> None:
+    example = re.findall(r"```python\n(.*?)```", PAGE[PAGE.index("## In your tests") :], re.DOTALL)[
+        0
+    ]
+    (tmp_path / "test_example.py").write_text(example)
+    here = Path(sys.executable).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "2 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize(
