@@ -5,12 +5,12 @@ import logging
 import random
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import ClassVar
 
@@ -41,13 +41,14 @@ class ServerSettings:
     seed: int | None = None
     emulator: Settings = field(default_factory=Settings)
 
-    def artifacts_folder(self) -> Path:
-        """Say where models are kept: beside the state, so that they outlive the process with it."""
+    def artifacts_folder(self, temporary: str) -> Path:
+        """Say where models are kept: beside the state, with which they outlive the process or not.
+
+        ``temporary`` is a folder that ends with the process.
+        """
         if self.artifacts is not None:
             return self.artifacts
-        if self.state == ":memory:":
-            return Path(tempfile.mkdtemp(prefix="reco-emulator-"))
-        return Path(f"{self.state}.artifacts")
+        return Path(temporary if self.state == ":memory:" else f"{self.state}.artifacts")
 
 
 class ConnectionKeepingProtocol(H11Protocol):
@@ -96,7 +97,8 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
     file that cannot be used, before anything has been changed.
     """
     with _listening(settings.host, settings.port) as listener, ExitStack() as opened:
-        trainer = RecipeTrainer(settings.artifacts_folder())
+        temporary = opened.enter_context(TemporaryDirectory(prefix="reco-emulator-"))
+        trainer = RecipeTrainer(settings.artifacts_folder(temporary))
         opened.callback(trainer.close)
         emulator = Emulator(
             trainer=trainer,
