@@ -239,6 +239,9 @@ class SimulatedClient:
                 operation, error.code, error.message, error.http_status
             ) from error
 
+    async def turn(self) -> None:
+        """Let everything through at once."""
+
     async def list_source(self, location: str) -> SourceListing:
         def read() -> SourceListing:
             found = self._world.bucket.listed(location)

@@ -88,6 +88,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def turn(self) -> None:
+        """Wait until one more change may be asked for; what comes next is asked for at once."""
+        ...
+
     async def create(self, kind: str, desired: Desired, tags: Mapping[str, str]) -> str:
         """Make an external object and return its id."""
         ...

@@ -377,6 +377,7 @@ class Reconciler:
             raise EngineError(_unreachable(none))
         kind = resource.key.kind
         recorded: Mapping[str, Any] = {}
+        await engine.turn()  # it may take a while, so leadership is asked for after it
         if not self.fence():
             raise FenceLost
         log.info("%s %s", type(action).__name__, kind, extra={"resource": str(resource.key)})

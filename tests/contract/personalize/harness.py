@@ -150,6 +150,9 @@ class EmulatorClient:
                 operation, error.code, error.message, error.http_status
             ) from error
 
+    async def turn(self) -> None:
+        """Let everything through at once."""
+
     async def list_source(self, location: str) -> SourceListing:
         await asyncio.sleep(0)
         self.calls.append("ListObjectsV2")

@@ -1,18 +1,20 @@
-"""What a resource shows when the operator itself fails."""
+"""What happens to a resource when the operator itself fails, or may no longer act."""
 
 import asyncio
+import itertools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import pytest
 
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import API_VERSION
-from reco.decide.model import Identity
+from reco.api.vocabulary import API_VERSION, FINALIZER
+from reco.decide.model import Absent, Desired, EngineView, Identity
+from reco.decide.references import References
 from reco.loop.queue import WorkQueue
-from reco.loop.reconciler import Reconciler
+from reco.loop.reconciler import FenceLost, Reconciler
 from reco.loop.routing import connect
 from tests.simulation.memory_store import MemoryStore, StoreClient
 from tests.support.situations import SPECS
@@ -38,39 +40,94 @@ async def carry(_what: str, request: Callable[[], Any]) -> Any:
     return request()
 
 
-def test_r11_a_bug_is_told_in_the_status_and_not_only_in_the_log() -> None:
-    server = MemoryStore(lambda: NOW, iter("abcdefgh").__next__)
-    server.create_namespace("shop")
-    queue = WorkQueue[Key](lambda: 0.0, rng=random.Random(0))
-    cache = connect(queue, lambda: 0.0)
-    send: Callable[[str, Callable[[], Any]], Awaitable[Any]] = carry
-    store = StoreClient(server, send)
-    reconciler = Reconciler(
-        store=store,
-        cache=cache,
-        queue=queue,
-        engines=BrokenEngines(),
-        identity=Identity("cluster"),
-        clock=lambda: NOW,
-        fence=lambda: True,
-    )
-    for kind, namespace, name, spec in (
-        ("EngineClass", "", "personalize", CLASS),
-        ("DatasetGroup", "shop", "movies", SPECS["DatasetGroup"]),
-    ):
-        metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
-        server.create({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+class LeadershipGoesWhileWaiting:
+    """An engine whose turn comes only after this process has lost the lease."""
+
+    view = EngineView("personalize", region="eu-west-1")
+
+    def __init__(self) -> None:
+        self.leads = True
+        self.created: list[str] = []
+
+    def get(self, _engine_class: Resource) -> Any:
+        return self
+
+    def forget(self, key: Key) -> None:
+        """Do nothing."""
+
+    def desired(self, _resource: Resource, _references: References) -> Desired:
+        return Desired("shop_movies", {}, tags={})
+
+    async def observe(self, *_args: Any, **_options: Any) -> Absent:
+        return Absent()
+
+    async def turn(self) -> None:
+        self.leads = False
+
+    async def create(self, kind: str, _desired: Desired, _tags: dict[str, str]) -> str:
+        self.created.append(kind)
+        return "arn"
+
+
+class Bench:
+    """A reconciler over a store in memory that holds a class and a dataset group."""
+
     key = Key("DatasetGroup", "shop", "movies")
 
-    async def look() -> dict[str, str]:
-        for resource in [*await store.list("EngineClass"), *await store.list("DatasetGroup")]:
-            cache.replace(resource)
-        with pytest.raises(ZeroDivisionError):
-            await reconciler.reconcile(key)
-        shown = await store.get(key)
+    def __init__(self, engines: Any, fence: Callable[[], bool] = lambda: True) -> None:
+        server = MemoryStore(lambda: NOW, map(str, itertools.count()).__next__)
+        server.create_namespace("shop")
+        queue = WorkQueue[Key](lambda: 0.0, rng=random.Random(0))
+        self.cache = connect(queue, lambda: 0.0)
+        self.store = StoreClient(server, carry)
+        self.reconciler = Reconciler(
+            store=self.store,
+            cache=self.cache,
+            queue=queue,
+            engines=engines,
+            identity=Identity("cluster"),
+            clock=lambda: NOW,
+            fence=fence,
+        )
+        for kind, metadata, spec in (
+            ("EngineClass", {"name": "personalize"}, CLASS),
+            (
+                "DatasetGroup",
+                {"name": "movies", "namespace": "shop", "finalizers": [FINALIZER]},
+                SPECS["DatasetGroup"],
+            ),
+        ):
+            server.create(
+                {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+            )
+
+    async def look(self) -> None:
+        for kind in ("EngineClass", "DatasetGroup"):
+            for resource in await self.store.list(kind):
+                self.cache.replace(resource)
+        await self.reconciler.reconcile(self.key)
+
+    async def conditions(self) -> dict[str, str]:
+        shown = await self.store.get(self.key)
         assert shown is not None
         return {c.type: f"{c.reason}: {c.message}" for c in shown.status.conditions}
 
-    conditions = asyncio.run(look())
 
+def test_r11_a_bug_is_told_in_the_status_and_not_only_in_the_log() -> None:
+    bench = Bench(BrokenEngines())
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(bench.look())
+
+    conditions = asyncio.run(bench.conditions())
     assert conditions["Synced"].startswith("InternalError: the operator failed: ZeroDivisionError")
+
+
+def test_r12_who_loses_the_lease_while_waiting_for_a_turn_changes_nothing() -> None:
+    engine = LeadershipGoesWhileWaiting()
+    bench = Bench(engine, fence=lambda: engine.leads)
+
+    with pytest.raises(FenceLost):
+        asyncio.run(bench.look())
+
+    assert engine.created == []

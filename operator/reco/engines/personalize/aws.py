@@ -214,9 +214,14 @@ class AwsClient:
                 self._connected = self._connect()
             return self._connected
 
-    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Call an operation in a thread, when its turn comes."""
+    async def turn(self) -> None:
+        """Wait until the rate of the account allows one more change."""
         await self._bucket.take()
+
+    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Call an operation in a thread; reads wait for their turn, changes have waited."""
+        if not errors.is_mutating(operation):
+            await self._bucket.take()
         return await self._in_thread(operation, lambda: self._send(operation, parameters))
 
     def _send(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class PersonalizeClient(Protocol):
         """
         ...
 
+    async def turn(self) -> None:
+        """Wait until the rate of the account allows one more change."""
+        ...
+
     async def list_source(self, location: str) -> SourceListing:
         """List the object, or the objects below the folder, at an `s3://` location."""
         ...

@@ -135,6 +135,10 @@ class PersonalizeEngine:
 
     # What to do
 
+    async def turn(self) -> None:
+        """Wait until one more change may be asked for."""
+        await self._client.turn()
+
     async def create(self, kind: str, desired: Desired, tags: Mapping[str, str]) -> str:
         """Make an external object and return its ARN."""
         row = ROWS[kind]
