@@ -218,11 +218,12 @@ class Operator:
             AssertionError: it took more than so many steps of time; the text shows what there is.
             Crash: the fuse has blown.
         """
+        await self._sync()
         for _ in range(steps):
-            await self._sync()
             for kind in KINDS:
                 for resource in self.cache.all(kind):
-                    self._queue.add(resource.key)
+                    if scope(resource.key):
+                        self._queue.add(resource.key)
             await self._drain(scope)
             if done(self.cache):
                 return
@@ -230,7 +231,7 @@ class Operator:
         raise AssertionError(f"no end after {steps} steps\n{self._picture(scope)}")
 
     async def _sync(self) -> None:
-        """List, in place of a watch; no crash here, where nothing is done."""
+        """List once: nobody else writes while it lives. No crash here, where nothing is done."""
         for kind in KINDS:
             mark = self.cache.mark()
             self.cache.merge(kind, await self._world.store.list(kind), mark)
