@@ -67,7 +67,7 @@ def start_ours(estate: Estate, periods: Periods, _interval: float) -> Running:
             "--relist", f"{periods.relist}",
             "--sweep", f"{periods.sweep}",
             "--settle", f"{periods.settle}",
-            "--listen", url,
+            "--listen", url, "--no-lease",
         ],
         log=estate.folder / "ours.log",
         env=CREDENTIALS,

@@ -48,6 +48,7 @@ class OperatorProcess(Process):
                 "operate",
                 f"--kubeconfig={kubeconfig}",
                 f"--listen={self.url.removeprefix('http://')}",
+                "--no-lease",
                 *options,
             ],
             log=log,
@@ -82,7 +83,7 @@ class OperatorThread:
     """The whole operator in a thread with an event loop of its own; starts in no time."""
 
     def __init__(self, kubeconfig: Path, **settings: Any) -> None:
-        self._settings = Settings(kubeconfig=kubeconfig, **{**QUICK, **settings})
+        self._settings = Settings(kubeconfig=kubeconfig, **{"lease": False, **QUICK, **settings})
         self._stop: Callable[[], object] = lambda: None
         self._started = threading.Event()
         self._code: int | None = None

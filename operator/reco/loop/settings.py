@@ -48,12 +48,12 @@ class Settings(BaseSettings):
     """Seconds between two looks at an engine while something moves; trainings take an hour."""
     poll_slow: PositiveFloat = 300.0
     """Seconds between two looks at an engine when nothing moves."""
-    sweep: PositiveFloat = 3600.0
+    sweep: PositiveFloat = 21_600.0
     """Seconds between two complete readings of an engine's details and tags."""
     request_timeout: PositiveFloat = 30.0
     """Seconds for one request to the Kubernetes API."""
 
-    lease: bool = False
+    lease: bool = True
     """Elect a leader, so that a second replica may wait to take over."""
     lease_namespace: str = "default"
     """Namespace of the lease; in a cluster, the operator's own."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reco.api.resource import Resource
+from reco.api.vocabulary import AdoptionPolicy, ManagementPolicy
 from reco.decide.model import Absent, Desired, ErrorClass
 from reco.engines.personalize import errors
 from reco.engines.personalize.client import PersonalizeClient, pages
@@ -119,9 +120,15 @@ class Finder:
         )
 
     async def snapshot(self, search: Search) -> Snapshot:
-        """List a kind, after our last call about what is looked for."""
+        """List a kind, after our last call about what is looked for.
+
+        Whoever would make a missing object may go by the poller's last list, however long the
+        kind: the service refuses a name that was taken meanwhile, and then we look closely.
+        """
         now = self.timers.time()
         not_before = now if search.fresh else now - self.settings.fast
+        if not search.fresh and _would_make(search.resource):
+            not_before = min(not_before, self._pollers[search.wire.kind].good_since)
         return await self.list(search, not_before)
 
     async def list(self, search: Search, not_before: float) -> Snapshot:
@@ -160,6 +167,16 @@ class Finder:
                 return Absent()
             raise
         return arn
+
+
+def _would_make(resource: Resource) -> bool:
+    spec = resource.spec
+    return (
+        resource.deleted is None
+        and spec is not None
+        and spec.management_policy is ManagementPolicy.MANAGE
+        and spec.adoption_policy is not AdoptionPolicy.ADOPT
+    )
 
 
 Find = Callable[[Finder, Search], Awaitable[str | Absent]]
