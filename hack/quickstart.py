@@ -259,7 +259,7 @@ def wait_until_ready(kubectl: Callable[..., str]) -> None:
                 raise ProcessError(f"{title(stalled[0])} is stalled: {message}")
             if time.monotonic() > deadline:
                 raise ProcessError(f"not ready after {DEADLINE_SECONDS:.0f} s")
-            time.sleep(0.25)
+            time.sleep(0.5)
 
 
 def condition(item: Mapping[str, Any], type_: str) -> dict[str, str]:
