@@ -2,7 +2,7 @@
 
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import Reason
-from reco.decide import pictures
+from reco.decide import pictures, refusals
 from reco.decide.model import (
     CreateExternal,
     Decision,
@@ -117,13 +117,7 @@ def _refused(situation: Situation, failure: Failure) -> Decision:
     reason = Reason.EXTERNAL_FAILURE if job else Reason.INVALID_SPEC
     desired = situation.desired
     refusal = (
-        {
-            "digest": desired.digest,
-            "reason": reason.value,
-            "message": failure.message[:4096],
-        }
-        if isinstance(desired, Desired)
-        else None
+        refusals.record(desired, reason, failure.message) if isinstance(desired, Desired) else None
     )
     conditions = (
         pictures.stuck(situation, reason, failure.message)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import FINALIZER, ConditionType, Reason
-from reco.decide import deletion, engine_class, events, failures, lifecycle
+from reco.decide import deletion, engine_class, events, failures, lifecycle, requests
 from reco.decide.conditions import timestamp
 from reco.decide.model import (
     Absent,
@@ -302,7 +302,7 @@ class Reconciler:
             return await engine.observe(
                 resource,
                 desired,
-                fresh=lifecycle.forced(situation),
+                fresh=requests.forced(situation),
                 tags=_tags_wanted(resource, desired),
             )
         except EngineError as error:

@@ -1,0 +1,126 @@
+"""Nothing is there: make the external object, or say why not."""
+
+from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
+from reco.api.vocabulary import ConditionType as C
+from reco.decide import ownership, pictures, refusals
+from reco.decide.conditions import timestamp
+from reco.decide.model import (
+    Absent,
+    Action,
+    AddFinalizer,
+    CreateExternal,
+    Decision,
+    Desired,
+    Situation,
+    Unsupported,
+    Waiting,
+)
+from reco.decide.rules import RULES
+
+
+def decide(situation: Situation, absent: Absent) -> Decision:
+    """Decide about a resource whose external object the engine does not have."""
+    resource = situation.resource
+    desired = situation.desired
+    if resource.kind.runs_to_completion and RULES[resource.key.kind].outlives_external:
+        finished = resource.condition(C.SUCCEEDED)
+        if finished is not None and finished.status == "True":
+            return Decision({})
+    if isinstance(desired, Waiting):
+        gone = resource.status.external is not None and resource.kind.serves
+        return Decision(
+            pictures.waiting(situation, desired.reason, desired.message, exists=False),
+            status={"external": None, "applied": None} if gone else {},
+        )
+    if isinstance(desired, Unsupported):
+        return Decision(pictures.rejected(situation, desired.reason, desired.message))
+    refused = refusals.standing(situation, desired)
+    if refused is not None:
+        return refused
+    if resource.status.external is not None:
+        return _deleted_behind_our_back(situation, desired)
+    if absent.blocked_by is not None:
+        return Decision(pictures.stuck(situation, Reason.NAME_CONFLICT, absent.blocked_by))
+    spec = resource.spec
+    if (
+        spec.management_policy is ManagementPolicy.OBSERVE
+        or spec.adoption_policy is AdoptionPolicy.ADOPT
+    ):
+        return Decision(
+            pictures.show(
+                situation,
+                Reason.EXTERNAL_MISSING,
+                f"there is no {desired.name}, and the policy is to make none",
+                ready="False",
+                available="False",
+                synced="False",
+            )
+        )
+    return _create(situation, desired, absent)
+
+
+def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
+    resource = situation.resource
+    intent = resource.status.intent
+    if RULES[resource.key.kind].records_intent and intent is not None:
+        age = (situation.now - intent.time).total_seconds()
+        if not absent.settled or age < situation.timing.settle:
+            return Decision(
+                pictures.creating(
+                    situation,
+                    Reason.PENDING,
+                    f"{intent.operation} was about to be called at {timestamp(intent.time)}:"
+                    " looking whether it was carried out",
+                ),
+                look_again=max(1.0, min(situation.timing.busy, situation.timing.settle - age)),
+            )
+    action: Action = CreateExternal(
+        desired,
+        ownership.wanted_tags(situation, desired) if desired.tags is not None else {},
+        record_intent=RULES[resource.key.kind].records_intent,
+    )
+    if FINALIZER not in resource.finalizers:
+        action = AddFinalizer()
+    return Decision(
+        pictures.creating(situation, Reason.CREATING, f"creating {desired.name}"),
+        (action,),
+        {"refusal": None},
+        look_again=0.0 if isinstance(action, AddFinalizer) else situation.timing.busy,
+    )
+
+
+def _deleted_behind_our_back(situation: Situation, desired: Desired) -> Decision:
+    resource = situation.resource
+    name = resource.status.external.name or desired.name
+    message = f"{name} was deleted by somebody else"
+    if resource.kind.runs_to_completion:
+        return Decision(
+            pictures.stuck(situation, Reason.EXTERNAL_DELETED, f"{message}: make a new one")
+        )
+    spec = resource.spec
+    if spec.drift_policy is DriftPolicy.CORRECT and (
+        spec.management_policy is ManagementPolicy.MANAGE
+    ):
+        return Decision(
+            pictures.show(
+                situation,
+                Reason.EXTERNAL_DELETED,
+                f"{message}; making it again",
+                ready="False",
+                available="False",
+                synced="False",
+                reconciling=True,
+            ),
+            (),
+            {"external": None, "applied": None, "refusal": None},
+            look_again=0.0,
+        )
+    return Decision(
+        pictures.stuck(
+            situation,
+            Reason.EXTERNAL_DELETED,
+            f"{message}, and spec.driftPolicy is '{spec.drift_policy.value}': set it to 'Correct'"
+            " to make it again",
+            available="False",
+        )
+    )

@@ -1,0 +1,154 @@
+"""Drift: an active object against what is wanted, and what to do about the difference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reco.api.vocabulary import ConditionType as C
+from reco.api.vocabulary import DriftPolicy, Reason
+from reco.decide import names, ownership, pictures, refusals
+from reco.decide.model import (
+    MOVING,
+    Action,
+    Decision,
+    Desired,
+    Observed,
+    Situation,
+    State,
+    TagExternal,
+    Unsupported,
+    Update,
+    UpdateExternal,
+    Verdict,
+    Waiting,
+)
+from reco.decide.requests import forced
+
+_BRIEF = 160
+
+
+def decide(situation: Situation, observed: Observed) -> Decision:
+    """Decide about a resource whose external object is active."""
+    desired = situation.desired
+    if isinstance(desired, Waiting):
+        return Decision(pictures.waiting(situation, desired.reason, desired.message, exists=True))
+    if isinstance(desired, Unsupported):
+        return Decision(pictures.rejected(situation, desired.reason, desired.message))
+    differing = {
+        key: value for key, value in desired.fields.items() if observed.fields.get(key) != value
+    }
+    tagging = _tagging(situation, observed, desired)
+    if not differing and tagging is None:
+        return Decision(
+            pictures.in_sync(situation, f"{observed.name} is as wanted"),
+            status={"applied": _applied(situation, desired), "refusal": None},
+        )
+    return _out_of_sync(situation, observed, desired, differing, tagging)
+
+
+def _applied(situation: Situation, desired: Desired) -> dict[str, Any]:
+    return {
+        "digest": desired.digest,
+        "generation": situation.resource.generation,
+        "tagKeys": sorted(desired.tags) if desired.tags else None,
+    }
+
+
+def _out_of_sync(
+    situation: Situation,
+    observed: Observed,
+    desired: Desired,
+    differing: Mapping[str, Any],
+    tagging: TagExternal | None,
+) -> Decision:
+    resource = situation.resource
+    applied = resource.status.applied
+    update = observed.update
+    spec_driven = pictures.spec_driven(situation)
+    drift = applied is not None and applied.digest == desired.digest
+    says = _differences(observed, differing, tagging)
+    if update is not None and update.state in MOVING:
+        return Decision(
+            pictures.updating(
+                situation, f"the engine is updating: {says}", spec_driven=spec_driven
+            ),
+            look_again=situation.timing.busy,
+        )
+    if drift and not forced(situation) and resource.spec.drift_policy is DriftPolicy.IGNORE:
+        # Tags are not read at every look: a message about them would come and go.
+        ignored = _differences(observed, differing, None)
+        message = f"drift is ignored: {ignored}" if ignored else f"{observed.name} is as wanted"
+        return Decision(pictures.in_sync(situation, message))
+    if drift and resource.spec.drift_policy is DriftPolicy.WARN:
+        return Decision(pictures.drifted(situation, says))
+    fixed = sorted(differing.keys() - desired.mutable)
+    if fixed:
+        return Decision(
+            pictures.stuck(
+                situation,
+                Reason.OUT_OF_SYNC,
+                f"{says}; {', '.join(fixed)} can't be changed in place: make a new resource, or set"
+                " spec.driftPolicy to 'Ignore'",
+                available="True",
+                extra={C.DRIFTED: Verdict("True", Reason.DRIFTED, says)},
+            )
+        )
+    refused = refusals.standing(situation, desired)
+    if refused is not None:
+        return refused
+    if _failed_before(update, differing) and not forced(situation):
+        failure = (update.failure if update is not None else None) or "the engine gave no reason"
+        return Decision(
+            pictures.update_failed(
+                situation,
+                f"the update failed and what was there serves on: {failure}",
+                spec_driven=spec_driven or drift,
+            )
+        )
+    action: Action = (
+        UpdateExternal(observed, differing, desired) if differing else tagging  # type: ignore[assignment]
+    )
+    conditions = pictures.updating(situation, says, spec_driven=spec_driven or drift)
+    if drift:
+        conditions[C.DRIFTED] = Verdict("True", Reason.DRIFTED, says)
+    # Tags are set at once, and no list shows that they were.
+    wait = 1.0 if isinstance(action, TagExternal) else situation.timing.busy
+    return Decision(conditions, (action,), {"refusal": None}, look_again=wait)
+
+
+def _failed_before(update: Update | None, differing: Mapping[str, Any]) -> bool:
+    """Whether the latest update failed at exactly what is wanted now."""
+    return (
+        update is not None
+        and update.state is State.FAILED
+        and bool(differing)
+        and all(update.fields.get(key) == value for key, value in differing.items())
+    )
+
+
+def _tagging(situation: Situation, observed: Observed, desired: Desired) -> TagExternal | None:
+    if desired.tags is None or observed.tags is None:
+        return None
+    wanted = ownership.wanted_tags(situation, desired)
+    missing = {key: value for key, value in wanted.items() if observed.tags.get(key) != value}
+    applied = situation.resource.status.applied
+    set_before = (applied.tag_keys or []) if applied is not None else []
+    stale = [key for key in set_before if key not in wanted and key in observed.tags]
+    return TagExternal(observed, missing, stale) if missing or stale else None
+
+
+def _differences(
+    observed: Observed, differing: Mapping[str, Any], tagging: TagExternal | None
+) -> str:
+    parts = [
+        f"{key} is {_brief(observed.fields.get(key))}, wanted {_brief(value)}"
+        for key, value in sorted(differing.items())
+    ]
+    if tagging is not None:
+        changed = sorted(k for k in tagging.set if k not in names.OWNERSHIP_TAGS)
+        parts.append(f"tags differ: {', '.join([*changed, *tagging.remove]) or 'ownership'}")
+    return "; ".join(parts)
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."

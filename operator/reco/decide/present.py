@@ -1,0 +1,130 @@
+"""Something is there: take charge of it, and follow what it is doing."""
+
+from dataclasses import replace
+from typing import Any
+
+from reco.api.vocabulary import FINALIZER, ManagementPolicy, Reason
+from reco.decide import drift, ownership, pictures, refusals
+from reco.decide.conditions import timestamp
+from reco.decide.model import (
+    AddFinalizer,
+    Decision,
+    DeleteExternal,
+    Desired,
+    EngineAction,
+    Observed,
+    Situation,
+    State,
+    UpdateExternal,
+)
+from reco.decide.rules import RULES
+
+
+def decide(situation: Situation, observed: Observed) -> Decision:
+    """Decide about a resource whose external object was found."""
+    resource = situation.resource
+    rules = RULES[resource.key.kind]
+    observe_only = resource.spec.management_policy is ManagementPolicy.OBSERVE
+    if not observe_only:
+        foreign = ownership.foreign(situation, observed)
+        if foreign is not None:
+            return Decision(pictures.stuck(situation, foreign.reason, foreign.message))
+        if FINALIZER not in resource.finalizers:
+            return Decision(
+                pictures.creating(situation, Reason.PENDING, f"taking charge of {observed.name}"),
+                (AddFinalizer(),),
+                look_again=0.0,
+            )
+    status = {
+        "external": _external_record(observed),
+        "intent": None,
+        **rules.details(situation, observed),
+    }
+    decision = _by_state(situation, observed)
+    if observe_only:
+        decision = replace(
+            decision,
+            actions=tuple(a for a in decision.actions if not isinstance(a, EngineAction)),
+        )
+    return replace(decision, status=status | dict(decision.status))
+
+
+def _external_record(observed: Observed) -> dict[str, Any]:
+    """Return how an external object is recorded in a status."""
+    record = {
+        "name": observed.name,
+        "arn": observed.id,
+        "account": observed.account,
+        "region": observed.region,
+        "creationTime": timestamp(observed.created),
+    }
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _by_state(situation: Situation, observed: Observed) -> Decision:
+    resource = situation.resource
+    rules = RULES[resource.key.kind]
+    job = resource.kind.runs_to_completion
+    match observed.state:
+        case State.CREATING if job:
+            return Decision(pictures.creating(situation, Reason.QUEUED, "waits for the engine"))
+        case State.CREATING | State.RUNNING:
+            return Decision(
+                pictures.creating(situation, rules.moving, f"the engine works on {observed.name}")
+            )
+        case State.STOPPING | State.STOPPED:
+            return Decision(
+                pictures.stuck(situation, Reason.STOPPED, f"{observed.name} was stopped")
+            )
+        case State.DELETING:
+            return Decision(
+                pictures.show(
+                    situation,
+                    Reason.EXTERNAL_DELETED,
+                    f"{observed.name} is being deleted",
+                    ready="False",
+                    available="False",
+                    synced="False",
+                    reconciling=True,
+                ),
+                look_again=situation.timing.busy,
+            )
+        case State.FAILED:
+            return _failed(situation, observed)
+        case State.ACTIVE if job:
+            return Decision(
+                pictures.in_sync(situation, f"made {timestamp(observed.created)}", rules.done)
+            )
+        case State.ACTIVE:
+            return drift.decide(situation, observed)
+
+
+def _failed(situation: Situation, observed: Observed) -> Decision:
+    message = observed.failure or f"{observed.name} failed, and the engine gave no reason"
+    desired = situation.desired
+    resource = situation.resource
+    if resource.kind.runs_to_completion:
+        return Decision(pictures.stuck(situation, Reason.EXTERNAL_FAILURE, message))
+    failed = pictures.stuck(situation, Reason.EXTERNAL_FAILURE, message, available="False")
+    if not isinstance(desired, Desired):
+        return Decision(failed)
+    record = refusals.record(desired, Reason.EXTERNAL_FAILURE, message)
+    if resource.status.refusal is None:
+        return Decision(failed, status={"refusal": record})
+    if refusals.standing(situation, desired) is not None:
+        return Decision(failed, status={"refusal": refusals.kept(situation)})
+    again = pictures.creating(situation, Reason.CREATING, f"tried again; before: {message}")
+    if RULES[resource.key.kind].mended_by_update:
+        fields = {key: desired.fields[key] for key in desired.mutable & desired.fields.keys()}
+        return Decision(
+            again,
+            (UpdateExternal(observed, fields, desired),),
+            {"refusal": record},
+            look_again=situation.timing.busy,
+        )
+    return Decision(
+        again,
+        (DeleteExternal(observed),),
+        {"external": None, "applied": None, "refusal": None},
+        look_again=situation.timing.busy,
+    )

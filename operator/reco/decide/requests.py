@@ -1,0 +1,25 @@
+"""What a person asks for beside the spec: to leave a resource alone, or to try again now."""
+
+from reco.api.vocabulary import ANNOTATION_PAUSED, ANNOTATION_RECONCILE
+from reco.decide.conditions import timestamp
+from reco.decide.model import Situation
+
+
+def pause_reason(situation: Situation) -> str | None:
+    """Return why a resource is to be left alone, or None."""
+    resource = situation.resource
+    if resource.spec is not None and resource.spec.suspend:
+        return "spec.suspend is true"
+    value = resource.annotations.get(ANNOTATION_PAUSED, "false")
+    if value in {"", "false"}:
+        return None
+    if value == "true":
+        return f"annotation {ANNOTATION_PAUSED} is set"
+    return None if value <= timestamp(situation.now) else f"annotation {ANNOTATION_PAUSED}: {value}"
+
+
+def forced(situation: Situation) -> bool:
+    """Whether a person has asked, by annotation, to try again now."""
+    resource = situation.resource
+    token = resource.annotations.get(ANNOTATION_RECONCILE)
+    return token is not None and token != resource.status.last_handled_reconcile_at
