@@ -60,14 +60,6 @@ def test_r11_kubectl_refuses_a_manifest_and_says_what_is_allowed(estate: Estate,
     assert text in str(refused.value)
 
 
-def test_r11_an_edit_of_what_never_changes_is_refused_with_what_to_do_instead(
-    estate: Estate,
-) -> None:
-    estate.apply([estate.campaign()])
-    with pytest.raises(KubectlError, match="make a new Campaign"):
-        estate.patch("Campaign", "for-you", {"spec": {"solutionRef": {"name": "other"}}})
-
-
 @pytest.mark.usefixtures("operator")
 def test_r10_what_waits_for_something_missing_names_it_and_goes_on_when_it_comes(
     estate: Estate,
@@ -83,7 +75,9 @@ def test_r10_what_waits_for_something_missing_names_it_and_goes_on_when_it_comes
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_recipe_that_the_engine_lacks_is_refused_with_what_it_has(estate: Estate) -> None:
+def test_a_recipe_that_the_engine_lacks_is_refused_with_what_it_has_and_healed_by_an_edit(
+    estate: Estate,
+) -> None:
     estate.apply([estate.engine_class(), *estate.data()])
     estate.watch.ready("DatasetGroup", "movies")
     estate.apply([estate.solution(recipe="aws-mind-reading")])
@@ -92,15 +86,12 @@ def test_a_recipe_that_the_engine_lacks_is_refused_with_what_it_has(estate: Esta
     assert "aws-sims" in message
     assert says(estate.watch.get("Solution", "for-you"), "Stalled") == "True/UnsupportedFeature"
     assert "CreateSolution" not in creations(estate)
-    # A recipe never changes: the mistake is replaced.
-    estate.delete([estate.solution()])
-    estate.watch.gone("Solution")
     estate.apply([estate.solution()])
     estate.watch.ready("Solution", "for-you")
 
 
 @pytest.mark.usefixtures("operator")
-def test_hyperparameters_that_the_recipe_refuses_are_tried_once_until_they_are_replaced(
+def test_hyperparameters_that_the_recipe_refuses_are_tried_once_and_healed_by_an_edit(
     estate: Estate,
 ) -> None:
     def solution(value: str) -> Manifest:
@@ -114,9 +105,6 @@ def test_hyperparameters_that_the_recipe_refuses_are_tried_once_until_they_are_r
     estate.watch.shows("Dataset", "movies-interactions", "LastImportSucceeded", "True/Imported")
     refused = estate.emulator.calls(estate.region, operation="CreateSolution")
     assert len(refused) == 1
-    # What is trained with never changes: the mistake is replaced.
-    estate.delete([solution("many")])
-    estate.watch.gone("Solution")
     estate.apply([solution("64")])
     estate.watch.ready("Solution", "for-you")
     assert not condition(estate.watch.get("Solution", "for-you"), "Stalled")
@@ -293,6 +281,13 @@ def test_r5_retained_resources_go_without_credentials(serving: Estate) -> None:
         serving.delete(serving.whole())
         serving.watch.gone()
     assert serving.external() == before
+
+
+def test_r11_an_edit_of_what_is_fixed_once_made_is_refused_with_what_to_do_instead(
+    serving: Estate,
+) -> None:
+    with pytest.raises(KubectlError, match="make a new Campaign"):
+        serving.patch("Campaign", "for-you", {"spec": {"solutionRef": {"name": "other"}}})
 
 
 # Behind our back -------------------------------------------------------------------------------
