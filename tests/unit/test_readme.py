@@ -1,0 +1,59 @@
+"""Every command that the README and the guides name exists and takes what they give it.
+
+That the two main ones do what they say is shown by running them: `tests/quickstart`, and this suite.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from reco.cli.main import SUBCOMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+
+
+def commands() -> list[str]:
+    """Return the commands in shell blocks and between backticks, without their comments."""
+    found = []
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+            found += block.splitlines()
+        found += re.findall(r"`((?:uv run|scripts/)[^`\n]*)`", text)
+    return sorted({command.partition(" #")[0].strip() for command in found} - {""})
+
+
+def parser_of_reco() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers(required=True)
+    for name in SUBCOMMANDS:
+        importlib.import_module(f"reco.cli.{name}").add_parser(subparsers)
+    return parser
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_documented_command_exists_and_takes_its_arguments(command: str) -> None:
+    words = shlex.split(re.sub(r"\[.*?\]", "", command))
+    match words:
+        case ["uv", "run", "reco", *arguments]:
+            parser_of_reco().parse_args(arguments)
+        case ["uv", "run", "python", "-m", module, *_]:
+            assert importlib.util.find_spec(module) is not None
+        case ["kubectl", "apply", *arguments]:
+            file = arguments[arguments.index("-f") + 1]
+            assert file == "estate.yaml" or (ROOT / file).exists()
+        case [script, *_] if script.startswith("scripts/"):
+            assert os.access(ROOT / script, os.X_OK)
+        case _:
+            pytest.fail(f"nobody checks {command!r}")
+
+
+def test_there_are_commands_to_check() -> None:
+    assert {"scripts/quickstart", "scripts/test"} <= set(commands())
