@@ -1,6 +1,6 @@
 """Every command that the README and the guides name exists and takes what they give it.
 
-That the two main ones do what they say is shown by running them: `tests/quickstart`, and this suite.
+That the two main ones do what they say is shown by running them: `tests/quickstart`, this suite.
 """
 
 import argparse
