@@ -20,6 +20,7 @@ from reco.decide.model import (
     Situation,
     State,
     StopExternal,
+    Waiting,
 )
 from reco.decide.rules import RULES
 
@@ -81,12 +82,16 @@ def _without_engine(situation: Situation) -> Decision:
             situation,
             "the external object can't be reached",
             blocked=(
-                f"EngineClass {status.engine_class_name} does not exist: make it again, or set"
-                " spec.deletionPolicy to 'Retain'"
+                f"EngineClass {status.engine_class_name} can't be used{_why(situation)}: mend it,"
+                " or set spec.deletionPolicy to 'Retain'"
             ),
             reason=Reason.AWAITING_DEPENDENCY,
         )
     )
+
+
+def _why(situation: Situation) -> str:
+    return f" ({situation.desired.message})" if isinstance(situation.desired, Waiting) else ""
 
 
 def _external(situation: Situation) -> Decision:

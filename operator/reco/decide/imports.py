@@ -152,6 +152,8 @@ def _due(
     spec = resource.spec.import_
     before = resource.status.import_
     last_source = before.last_source if before is not None else None
+    if jobs:  # a status write may have been lost; the job itself knows what it read
+        last_source = runs.input_of(jobs[0], last_source)
     plan = _plan(resource)
     last_failed = bool(jobs) and not runs.good(jobs[0])
     if last_source is None:

@@ -8,9 +8,24 @@ mutating call; the next look starts from what the engine then says.
 from dataclasses import replace
 from typing import Any
 
-from reco.api.vocabulary import ANNOTATION_RECONCILE, FINALIZER, ManagementPolicy, Reason
+from reco.api.vocabulary import (
+    ANNOTATION_RECONCILE,
+    FINALIZER,
+    ConditionType,
+    ManagementPolicy,
+    Reason,
+)
 from reco.decide import absent, deletion, failures, ownership, pictures, present, refusals
-from reco.decide.model import Absent, Decision, Failure, Observed, Situation
+from reco.decide.model import (
+    Absent,
+    Decision,
+    Failure,
+    Keep,
+    Observed,
+    Situation,
+    Verdict,
+    Waiting,
+)
 from reco.decide.requests import pause_reason
 from reco.decide.rules import RULES
 
@@ -54,6 +69,8 @@ def _live(situation: Situation) -> Decision:
         return Decision(pictures.stuck(situation, Reason.ENGINE_MISMATCH, moved))
     if isinstance(situation.observation, Failure):
         return failures.decide(situation, situation.observation)
+    if situation.engine is None and isinstance(situation.desired, Waiting):
+        return _unasked(situation, situation.desired)
     instead = rules.instead(situation)
     if instead is not None:
         return instead
@@ -63,6 +80,16 @@ def _live(situation: Situation) -> Decision:
     if pause_reason(situation) is not None or not _in_charge(situation, situation.observation):
         return decision
     return rules.orchestrate(situation, decision)
+
+
+def _unasked(situation: Situation, waiting: Waiting) -> Decision:
+    """Show that no engine could be asked: what was made is still there for all we know."""
+    exists = situation.resource.status.external is not None
+    conditions = pictures.waiting(situation, waiting.reason, waiting.message, exists=exists)
+    if situation.resource.kind.serves:
+        unknown = Verdict("Unknown" if exists else "False", waiting.reason, waiting.message)
+        conditions[ConditionType.AVAILABLE] = Keep(unknown)
+    return Decision(conditions)
 
 
 def _in_charge(situation: Situation, observed: Observed) -> bool:

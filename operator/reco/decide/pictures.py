@@ -229,6 +229,9 @@ def deleting(
         reconciling=blocked is None,
         dependencies=None,
     )
+    if situation.resource.kind.runs_to_completion:
+        # What has ended stays so: a version that can't go yet must not look like a training.
+        conditions[C.SUCCEEDED] = Keep(Verdict("Unknown", Reason.DELETING, message))
     if blocked is not None:
         conditions[C.DELETION_BLOCKED] = Verdict("True", reason or Reason.DEPENDENTS_EXIST, blocked)
     return conditions

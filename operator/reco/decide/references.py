@@ -92,7 +92,17 @@ def _parent(resource: Resource, lookup: Lookup) -> Resource | None:
     key = target_of(resource, reference)
     if key is not None:
         return lookup.get(key)
-    return default_class(lookup) if reference.target == "EngineClass" else None
+    if reference.target != "EngineClass":
+        return None
+    return _recorded_class(resource, lookup) or default_class(lookup)
+
+
+def _recorded_class(resource: Resource, lookup: Lookup) -> Resource | None:
+    """Return the class in charge of what was made already: another default moves nothing."""
+    status = resource.status
+    if status.external is None or status.engine_class_name is None:
+        return None
+    return lookup.get(Key("EngineClass", "", status.engine_class_name))
 
 
 def default_class(lookup: Lookup) -> Resource | None:
@@ -108,7 +118,7 @@ def default_class(lookup: Lookup) -> Resource | None:
 def usable(resource: Resource) -> bool:
     """Whether others can build on a resource: its object was in sync and is still there."""
     if resource.kind.runs_to_completion:
-        return resource.is_true(ConditionType.SUCCEEDED)
+        return resource.deleted is None and resource.is_true(ConditionType.SUCCEEDED)
     status = resource.status
     return (
         resource.deleted is None

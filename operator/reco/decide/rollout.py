@@ -6,7 +6,7 @@ from typing import Any
 
 from reco.api.campaign import DesiredState
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import FINALIZER, ConditionType, Reason
+from reco.api.vocabulary import FINALIZER, ConditionType, ManagementPolicy, Reason
 from reco.decide import ownership, pictures, runs
 from reco.decide.model import (
     Absent,
@@ -107,6 +107,8 @@ def stopped(situation: Situation) -> Decision | None:
     """Return what to do about a campaign that should not serve, or None for one that should."""
     resource = situation.resource
     if resource.spec.desired_state is not DesiredState.STOPPED:
+        return None
+    if resource.spec.management_policy is ManagementPolicy.OBSERVE:
         return None
     observed = situation.observation
     if isinstance(observed, Absent):

@@ -55,6 +55,11 @@ def good(run: Resource) -> bool:
     return run.is_true(ConditionType.SUCCEEDED)
 
 
+def input_of(run: Resource, otherwise: str | None) -> str | None:
+    """Return the digest of what a run was started with: it stands on the run from the start."""
+    return run.annotations.get(ANNOTATION_INPUT, otherwise)
+
+
 def made(run: Resource) -> datetime:
     """Return when the engine made a run's object; when the resource was made, before that."""
     external = run.status.external

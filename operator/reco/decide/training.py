@@ -157,7 +157,7 @@ def _adopt(
         for version in newest
         if version.id not in known_ids
         and version.name not in known_names
-        and (through is None or version.created > through)
+        and (through is None or version.created.replace(microsecond=0) > through)
     ]
     seen = [version.created for version in external]
     reached = max([*seen, *([through] if through else [])], default=None)
@@ -201,9 +201,11 @@ def _start(
 ) -> tuple[list[Action], dict[str, Any], str | None]:
     """Return the training to start, the status it leaves, and what training waits for."""
     resource = situation.resource
+    if not isinstance(situation.desired, Desired):
+        return [], {}, situation.desired.message
     before = resource.status.training
     data, missing = _data(situation)
-    input_ = digest([_recipe(situation), data])
+    input_ = digest([situation.desired.fields, data])
     last_run_now = before.last_run_now if before is not None else None
     trigger: runs.Trigger | runs.Skip | None = runs.run_now(resource, last_run_now)
     handled = {"lastRunNow": resource.annotations.get(ANNOTATION_RUN_NOW)} if trigger else {}
@@ -238,11 +240,12 @@ def _noted(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any]
     pay again for a training that failed.
     """
     before = situation.resource.status.training
+    desired = situation.desired
     data, missing = _data(situation)
     known = before is not None and before.last_input is not None
-    if known or missing is not None or not versions:
+    if known or missing is not None or not versions or not isinstance(desired, Desired):
         return {}
-    return {"lastInput": digest([_recipe(situation), data])}
+    return {"lastInput": digest([desired.fields, data])}
 
 
 def _skipped(skip: runs.Skip) -> dict[str, Any]:
@@ -267,7 +270,7 @@ def _due(
         name = names.scheduled_child(resource.key.name, resource.created)
         return runs.Trigger("Initial", name, None, TrainingMode.FULL.value)
     last_failed = bool(versions) and not runs.good(versions[0])
-    if last_failed and last_input not in {None, input_}:
+    if last_failed and runs.input_of(versions[0], last_input) not in {None, input_}:
         name = names.triggered_child(resource.key.name, input_)
         return runs.Trigger("Changed", name, None, TrainingMode.FULL.value)
     last = before.last_schedule_time if before is not None else None
@@ -295,11 +298,6 @@ def _due(
             )
         return trigger
     return None
-
-
-def _recipe(situation: Situation) -> Mapping[str, Any] | None:
-    desired = situation.desired
-    return desired.fields if isinstance(desired, Desired) else None
 
 
 def _data(situation: Situation) -> tuple[dict[str, str], str | None]:

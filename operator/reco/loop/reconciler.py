@@ -30,6 +30,7 @@ from reco.decide.model import (
     ErrorClass,
     Failure,
     Identity,
+    Keep,
     Observation,
     RemoveFinalizer,
     Situation,
@@ -50,6 +51,7 @@ from reco.loop.store import (
     StoreConflict,
     StoreError,
     StoreExists,
+    StoreForbidden,
     StoreInvalid,
     StoreNotFound,
 )
@@ -166,8 +168,13 @@ class Reconciler:
         """Say in the status that the operator itself failed: its log is not where users look."""
         text = f"the operator failed: {type(error).__name__}: {error}; its log has the traceback"
         verdict = Verdict("Unknown", Reason.INTERNAL_ERROR, text)
+        shown: dict[ConditionType, Verdict | Keep] = {
+            ConditionType.READY: Keep(verdict),
+            ConditionType.RECONCILING: replace(verdict, status="True"),
+            ConditionType.SYNCED: verdict,
+        }
         with suppress(StoreError):
-            await self._write(resource, Decision({ConditionType.SYNCED: verdict}))
+            await self._write(resource, Decision(shown))
 
     def _schedule(self, key: Key, decision: Decision) -> None:
         if decision.retry:
@@ -200,6 +207,11 @@ class Reconciler:
                     replace(situation, resource=current), error.failure, action
                 )
                 decision = replace(failed, status={**_recorded(decision.status), **failed.status})
+                break
+            except (StoreForbidden, StoreInvalid) as error:
+                if not isinstance(action, CreateResource):
+                    raise
+                decision = _child_refused(decision, action, error)
                 break
             if written is None:
                 return Decision({})
@@ -245,11 +257,12 @@ class Reconciler:
             desired = self._desired(resource, references, engine)
         observation: Observation = Absent()
         view = engine.view if engine is not None else None
-        if (
-            engine is not None
-            and resource.spec is not None
-            and (resource.deleted is None or deletion.asks_engine(resource, view))
-        ):
+        asks = (
+            deletion.asks_engine(resource, view)
+            if resource.deleted is not None
+            else resource.spec is not None
+        )
+        if engine is not None and asks:
             observation = await self._observe(resource, engine, desired)
         owned = self.cache.owned(resource.uid)
         owned_keys = {child.key for child in owned}
@@ -363,9 +376,6 @@ class Reconciler:
         except StoreExists:
             log.debug("%s exists already", name)
             return
-        except StoreInvalid as error:
-            await self.store.create_event(parent, "Warning", "InvalidSpec", f"{name}: {error}")
-            raise
         self.cache.observe_write(child)
         log.info("made %s", name, extra={"resource": str(parent.key)})
 
@@ -425,6 +435,23 @@ def _recorded(status: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a decision whose action failed may still record: what was seen, not hoped for."""
     kept = ("external", "engineClassName", "lastHandledReconcileAt")
     return {key: status[key] for key in kept if status.get(key) is not None}
+
+
+def _child_refused(decision: Decision, action: CreateResource, error: StoreError) -> Decision:
+    """Say that Kubernetes refused a resource that this one needs; what it was for is not done."""
+    kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
+    forbidden = isinstance(error, StoreForbidden)
+    verdict = Verdict(
+        "False",
+        Reason.ACCESS_DENIED if forbidden else Reason.INVALID_SPEC,
+        f"Kubernetes refuses {kind} {name}: {error}",
+    )
+    conditions = {
+        **decision.conditions,
+        ConditionType.READY: verdict,
+        ConditionType.SYNCED: verdict,
+    }
+    return Decision(conditions, status=_recorded(decision.status), retry=True)
 
 
 def _tags_wanted(resource: Resource, desired: Wish) -> bool:

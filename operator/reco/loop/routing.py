@@ -65,6 +65,8 @@ def _concerned(before: Resource | None, after: Resource | None, lookup: Lookup) 
             yield from _around(state, lookup)
     if resource.key.kind == "EngineClass":
         yield from _without_class(lookup)
+        if before is None or after is None or before.generation != after.generation:
+            yield from _in_charge_of(resource, lookup)
     if after is None:
         yield from _class_left(resource, lookup)
 
@@ -109,6 +111,14 @@ def _around(resource: Resource, lookup: Lookup) -> Iterator[Key]:
         found = lookup.get(key)
         if found is not None and found.uid == owner.uid:
             yield key
+
+
+def _in_charge_of(engine_class: Resource, lookup: Lookup) -> Iterator[Key]:
+    """Yield all that a class is in charge of: with other settings it is another engine."""
+    for kind in KINDS:
+        for resource in lookup.all(kind):
+            if getattr(resource.status, "engine_class_name", None) == engine_class.key.name:
+                yield resource.key
 
 
 def _class_left(resource: Resource, lookup: Lookup) -> Iterator[Key]:

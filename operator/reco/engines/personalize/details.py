@@ -76,7 +76,9 @@ class Versions:
         found = []
         for entry in snapshot.by_parent.get(solution, ()):
             name = self._names.get(entry.id)
-            if name is None and (known_through is None or entry.created > known_through):
+            if name is None and (
+                known_through is None or entry.created.replace(microsecond=0) > known_through
+            ):
                 name = await self.name_if_there(entry.id)
                 if name is None:
                     continue

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from reco.api.campaign import DesiredState
 from reco.api.resource import Key, Resource
 from reco.decide import names
 from reco.decide.model import MOVING, Absent, Desired, ErrorClass, Observed, State, Update
@@ -85,7 +86,9 @@ class Observer:
         updating = observed.update is not None and observed.update.state in MOVING
         moving = updating or observed.state in MOVING
         poller.watch(resource.key, Interest(observed.id, name, moving=moving, updating=updating))
-        swept = fresh or recorded is None or self._due_for_sweep(observed.id)
+        # Before anything is deleted it must be sure whose it is: somebody may have taken it over.
+        doubtful = fresh or recorded is None or _ends(resource)
+        swept = doubtful or self._due_for_sweep(observed.id)
         seen = details.Seen(resource, observed, answer, fresh)
         return await self._completed(row, seen, swept=swept, tags=tags)
 
@@ -190,6 +193,12 @@ class Observer:
             id_ = poller.forget(key)
             if id_ is not None:
                 self._sweep_due.pop(id_, None)
+
+
+def _ends(resource: Resource) -> bool:
+    """Whether the external object is to be deleted: the resource goes, or is not to run."""
+    state = getattr(resource.spec, "desired_state", None)
+    return resource.deleted is not None or state is DesiredState.STOPPED
 
 
 def _observed(row: Row, answer: Answer, wanted: Desired | None) -> Observed:

@@ -1,0 +1,173 @@
+"""Situations in which an operator could waste money, or lie, without any call going wrong."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from reco.api.resource import Key, Resource
+from reco.decide import runs
+from reco.decide.lifecycle import decide
+from reco.decide.model import (
+    CreateResource,
+    Decision,
+    Desired,
+    ExternalVersion,
+    Situation,
+    State,
+    Waiting,
+)
+from reco.decide.references import resolve, usable
+from tests.support.situations import (
+    CREATED,
+    NOW,
+    condition,
+    desired,
+    observed,
+    resource,
+    settled_status,
+    shown,
+    situation,
+)
+
+WANTED = Desired("shop_sol", {"recipeArn": "arn:recipe"}, tags={})
+SCHEDULED = {"training": {"full": {"schedule": "0 * * * *"}, "onlyIfNewData": True}}
+
+
+def version(owner: Resource, outcome: str, input_: str | None = None) -> Resource:
+    conditions = [condition("Succeeded", outcome, "Trained")]
+    if outcome == "False":
+        conditions.append(condition("Stalled", "True", "ExternalFailure"))
+    annotations = {runs.ANNOTATION_INPUT: input_} if input_ else {}
+    return resource(
+        "SolutionVersion",
+        "sol-1",
+        owner=owner,
+        annotations=annotations,
+        status={"conditions": conditions, "external": {"name": "shop_sol-1", "arn": "arn:sol-1"}},
+    )
+
+
+def of_solution(of: Resource, versions: list[Resource], **changes: Any) -> Situation:
+    data = resource(
+        "Dataset",
+        "interactions",
+        status={"import": {"lastSuccessfulJob": "import-1"}},
+    )
+    related = {"SolutionVersion": versions, "Dataset": [data], "Campaign": []}
+    base = situation(
+        of,
+        desired=WANTED,
+        observation=observed(of, WANTED, details={"versions": ()}),
+        children=versions,
+        related=related,
+    )
+    return replace(base, **changes)
+
+
+def started(decision: Decision) -> list[str]:
+    return [
+        a.manifest["metadata"]["name"] for a in decision.actions if isinstance(a, CreateResource)
+    ]
+
+
+def test_r4_a_solution_that_waits_does_not_take_its_waiting_for_a_new_input() -> None:
+    status = settled_status(WANTED, training={"lastInput": "x"})
+    solution = resource("Solution", "sol", spec=SCHEDULED, status=status)
+    waits = Waiting("DatasetGroup shop/movies is being deleted")
+
+    for outcome in ("True", "False"):
+        it = of_solution(solution, [version(solution, outcome)], desired=waits)
+        assert started(decide(it)) == []
+
+
+def test_r4_a_status_write_that_was_lost_does_not_pay_for_a_failed_training_again() -> None:
+    fresh = resource("Solution", "sol", status=settled_status(WANTED))
+    (action,) = [a for a in decide(of_solution(fresh, [])).actions if isinstance(a, CreateResource)]
+    input_ = action.manifest["metadata"]["annotations"][runs.ANNOTATION_INPUT]
+    status = settled_status(WANTED, training={"lastInput": "of-an-earlier-training"})
+    solution = resource("Solution", "sol", status=status)
+
+    assert started(decide(of_solution(solution, [version(solution, "False", input_)]))) == []
+
+
+def test_a_version_deleted_within_the_second_it_is_known_by_stays_deleted() -> None:
+    status = settled_status(
+        WANTED, training={"lastInput": "x", "knownThrough": CREATED.isoformat()}
+    )
+    solution = resource("Solution", "sol", status=status)
+    later = CREATED + timedelta(milliseconds=500)
+    external = ExternalVersion("arn:bad", "shop_sol-2", State.ACTIVE, later, "Full", "Manual")
+    there = observed(solution, WANTED, details={"versions": (external,)})
+
+    assert started(decide(of_solution(solution, [], observation=there))) == []
+
+
+def test_r3_a_class_that_cannot_be_used_does_not_make_a_serving_campaign_look_down() -> None:
+    wanted = desired()
+    campaign = resource("Campaign", status=settled_status(wanted))
+
+    decision = decide(
+        situation(campaign, engine=None, desired=Waiting("EngineClass aws can't be used"))
+    )
+
+    conditions = shown(campaign, decision)
+    assert conditions["Available"] == "True/InSync"
+    assert conditions["DependenciesReady"] == "False/AwaitingDependency"
+    assert "external" not in decision.status
+
+
+def test_observe_does_not_stop_what_it_only_watches() -> None:
+    wanted = desired()
+    spec = {"managementPolicy": "Observe", "desiredState": "Stopped"}
+    campaign = resource("Campaign", spec=spec, status=settled_status(wanted))
+
+    assert decide(situation(campaign, observation=observed(campaign, wanted))).actions == ()
+
+
+def test_a_version_that_cannot_go_yet_is_no_training_and_serves_nobody_new() -> None:
+    owner = resource("Solution", "sol")
+    going = replace(version(owner, "True"), deleted=NOW)
+    blocked = situation(going, desired=WANTED, dependents=[resource("Campaign", "camp")])
+
+    assert shown(going, decide(blocked))["Succeeded"] == "True/Trained"
+    assert runs.finished(going)
+    assert not usable(going)
+
+
+class Cluster:
+    """A lookup over a few resources."""
+
+    def __init__(self, *resources: Resource) -> None:
+        self.resources = {resource.key: resource for resource in resources}
+
+    def get(self, key: Key) -> Resource | None:
+        return self.resources.get(key)
+
+    def all(self, kind: str, namespace: str | None = None) -> list[Resource]:
+        del namespace
+        return [resource for key, resource in self.resources.items() if key.kind == kind]
+
+    def referring(self, key: Key, kind: str | None = None) -> list[Resource]:
+        del key, kind
+        return []
+
+
+def engine_class(name: str, *, default: bool) -> Resource:
+    blank = resource("DatasetGroup", name, namespace="")
+    annotations = {"reco.dev/is-default-class": "true"} if default else {}
+    return replace(blank, key=Key("EngineClass", "", name), annotations=annotations)
+
+
+def test_another_default_class_moves_nothing_that_was_made() -> None:
+    old = engine_class("old", default=False)
+    new = engine_class("new", default=True)
+    made = resource(
+        "DatasetGroup",
+        spec={"engineClassName": None},
+        status=settled_status(WANTED, engineClassName="old"),
+    )
+    fresh = resource("DatasetGroup", "fresh", spec={"engineClassName": None})
+    cluster = Cluster(old, new)
+
+    assert resolve(made, cluster).engine_class is old
+    assert resolve(fresh, cluster).engine_class is new
