@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import secrets
-import signal
 import ssl
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hack import kube_assets
-from hack.processes import LOOPBACK, Process, ProcessError, free_port
+from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
 
 ADMIN: Final = "admin"
 READY_SECONDS: Final = 60.0
@@ -365,7 +364,7 @@ def main() -> int:
         help="also delete namespaces and orphans for real (kube-controller-manager)",
     )
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    heed_signals()
     started = time.monotonic()
     with ExitStack() as stack:
         directory = options.dir or Path(

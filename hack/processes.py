@@ -53,6 +53,15 @@ def free_port() -> int:
     raise ProcessError(f"no free port found on {LOOPBACK} in 100 tries from {SERVER_PORTS}")
 
 
+def heed_signals() -> None:
+    """Let SIGTERM end this tool as Ctrl-C does, and Ctrl-C also where a shell made us deaf to it.
+
+    A shell starts its background jobs with SIGINT ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def http_ready(url: str) -> Callable[[], str | None]:
     """Make a readiness check: None once ``url`` answers 2xx, before that the reason it is not."""
 

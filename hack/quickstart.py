@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Any, Final
 
 import boto3
@@ -31,7 +29,7 @@ from rich.table import Table
 
 from benchmarks.datasets import Dataset, default_dataset
 from hack.control_plane import ControlPlane
-from hack.processes import LOOPBACK, Process, ProcessError, free_port
+from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
 from hack.s3 import S3Server
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -70,8 +68,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--dir", type=Path, help="where logs and state go (default: temporary)")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores Ctrl-C
-        signal.signal(number, _interrupt)
+    heed_signals()
     started = time.monotonic()
     try:
         with ExitStack() as stack:
@@ -91,10 +88,6 @@ def main() -> int:
         console.print(f"[red]error:[/red] {error}", highlight=False)
         return 1
     return 0
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -5,7 +5,6 @@ It keeps objects in memory and accepts any credentials. Any other S3 endpoint ca
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import boto3
 
-from hack.processes import LOOPBACK, Process, ProcessError, free_port
+from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -114,7 +113,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run an in-memory S3 on loopback until Ctrl-C.")
     parser.add_argument("--bucket", action="append", default=[], help="make it; may be repeated")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    heed_signals()
     with tempfile.TemporaryDirectory(prefix="reco-s3-") as folder:
         started = time.monotonic()
         try:
