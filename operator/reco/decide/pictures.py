@@ -227,6 +227,7 @@ def deleting(
         available="False" if blocked is None else None,
         synced="Unknown",
         reconciling=blocked is None,
+        accepted=Keep(Verdict("Unknown", Reason.DELETING, message)),
         dependencies=None,
     )
     if situation.resource.kind.runs_to_completion:

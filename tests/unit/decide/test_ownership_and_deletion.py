@@ -24,6 +24,7 @@ from reco.decide.model import (
 from tests.support.situations import (
     ENGINE,
     IDENTITY,
+    condition,
     desired,
     observed,
     resource,
@@ -255,3 +256,12 @@ def test_another_region_in_the_class_stops_everything_and_says_so() -> None:
 
     assert decision.actions == ()
     assert shown(campaign, decision)["Stalled"] == "True/EngineMismatch"
+
+
+def test_r11_a_spec_that_was_refused_is_not_called_accepted_for_being_deleted() -> None:
+    status = {"conditions": [condition("Accepted", "False", "UnsupportedFeature")]}
+    solution = resource("Solution", status=status, deleted=True)
+
+    decision = decide(situation(solution, dependents=[resource("Campaign", "camp")]))
+
+    assert shown(solution, decision)["Accepted"] == "False/UnsupportedFeature"
