@@ -61,6 +61,8 @@ class PersonalizeEngine:
         self._observer = Observer(self._place, client, timers, self._settings)
         self._capabilities: Capabilities | None = None
         self._capabilities_due = 0.0
+        self._notify: Callable[[Key], None] = lambda _key: None
+        self._unchecked: set[Key] = set()
 
     @property
     def view(self) -> EngineView:
@@ -85,6 +87,9 @@ class PersonalizeEngine:
         self._place = replace(self._place, recipes=frozenset(recipes))
         self._capabilities = Capabilities(sorted(_FEATURES), sorted(recipes))
         self._capabilities_due = self._timers.time() + self._settings.slow
+        for key in sorted(self._unchecked):
+            self._notify(key)
+        self._unchecked.clear()
         return self._capabilities
 
     # What is wanted
@@ -102,6 +107,8 @@ class PersonalizeEngine:
         rendered = row.render(resource, references, self._place)
         if not isinstance(rendered, Rendered):
             return rendered
+        if self._place.recipes is None and "recipeArn" in rendered.fields:
+            self._unchecked.add(resource.key)  # looked at again once the recipes are known
         return Desired(
             name=names.external_name(resource),
             fields=rendered.fields,
@@ -218,6 +225,7 @@ class PersonalizeEngine:
 
     async def run(self, notify: Callable[[Key], None]) -> None:
         """Watch what is in flight until cancelled, and name each resource whose object changed."""
+        self._notify = notify
         await self._observer.run(notify)
 
     def forget(self, key: Key) -> None:
