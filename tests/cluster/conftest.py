@@ -95,15 +95,19 @@ def estate(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     letters = "".join(secrets.choice(string.ascii_lowercase) for _ in range(10))
+    _remove_engine_classes(crds)
     with Watcher(crds, namespace) as watch:
         estate = Estate(crds, namespace, f"eu-{letters}-1", emulator, s3.url, watch)
         yield estate
         estate.close()
-    # Cluster-scoped, so the next test's operator would see it.
-    crds.kubectl("delete", "engineclass", namespace, "--ignore-not-found", "--wait=false")
-    if crds.kubectl("get", "engineclass", namespace, "--ignore-not-found"):
+
+
+def _remove_engine_classes(plane: ControlPlane) -> None:
+    """Remove what earlier tests left: classes are cluster-scoped, and one may be the default."""
+    for name in plane.kubectl("get", "engineclasses", "-o", "name").split():
         nothing = '{"metadata": {"finalizers": null}}'
-        crds.kubectl("patch", "engineclass", namespace, "--type=merge", "-p", nothing)
+        plane.kubectl("patch", name, "--type=merge", "-p", nothing)
+        plane.kubectl("delete", name, "--ignore-not-found")
 
 
 @pytest.fixture

@@ -40,6 +40,9 @@ class RefusingEngine:
     async def observe(self, *_: object, **__: object) -> Absent:
         return Absent()
 
+    async def turn(self) -> None:
+        pass
+
     async def create(self, _kind: str, desired: Desired, _tags: Mapping[str, str]) -> str:
         self.created.append(desired.name)
         raise EngineError(Failure(ErrorClass.INVALID, "There is no data.", "Create"))
