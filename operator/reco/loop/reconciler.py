@@ -14,6 +14,14 @@ from typing import Any, Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import FINALIZER, ConditionType, Reason
+from reco.cluster.errors import (
+    StoreConflict,
+    StoreError,
+    StoreExists,
+    StoreForbidden,
+    StoreInvalid,
+    StoreNotFound,
+)
 from reco.decide import deletion, engine_class, events, failures, lifecycle, requests
 from reco.decide.conditions import timestamp
 from reco.decide.model import (
@@ -46,15 +54,7 @@ from reco.decide.references import Lookup, References, blocker, resolve
 from reco.decide.rules import RULES
 from reco.engines.port import Engine, EngineError
 from reco.loop.status import patch
-from reco.loop.store import (
-    Store,
-    StoreConflict,
-    StoreError,
-    StoreExists,
-    StoreForbidden,
-    StoreInvalid,
-    StoreNotFound,
-)
+from reco.loop.store import Store
 
 log = logging.getLogger(__name__)
 
