@@ -62,7 +62,8 @@ def decide(situation: Situation, absent: Absent) -> Decision:
 def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
     resource = situation.resource
     intent = resource.status.intent
-    if RULES[resource.key.kind].records_intent and intent is not None:
+    unproven = situation.engine is not None and resource.key.kind in situation.engine.unproven
+    if unproven and intent is not None:
         age = (situation.now - intent.time).total_seconds()
         if not absent.settled or age < situation.timing.settle:
             return Decision(
@@ -77,7 +78,7 @@ def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
     action: Action = CreateExternal(
         desired,
         ownership.wanted_tags(situation, desired) if desired.tags is not None else {},
-        record_intent=RULES[resource.key.kind].records_intent,
+        record_intent=unproven,
     )
     if FINALIZER not in resource.finalizers:
         action = AddFinalizer()

@@ -70,7 +70,7 @@ def decide(situation: Situation) -> Decision:
         )
     if situation.engine is None:
         return _without_engine(situation)
-    return _external(situation)
+    return _external(situation, situation.engine)
 
 
 def _without_engine(situation: Situation) -> Decision:
@@ -94,9 +94,10 @@ def _why(situation: Situation) -> str:
     return f" ({situation.desired.message})" if isinstance(situation.desired, Waiting) else ""
 
 
-def _external(situation: Situation) -> Decision:
+def _external(situation: Situation, engine: EngineView) -> Decision:
+    resource = situation.resource
     observed = situation.observation
-    rules = RULES[situation.resource.key.kind]
+    rules = RULES[resource.key.kind]
     gone = Decision(pictures.deleting(situation, "gone"), (RemoveFinalizer(),))
     if isinstance(observed, Absent):
         if observed.settled:
@@ -106,7 +107,7 @@ def _external(situation: Situation) -> Decision:
             look_again=situation.timing.busy,
         )
     if not isinstance(observed, Observed):
-        raise TypeError(f"{situation.resource.key}: failures are decided elsewhere")
+        raise TypeError(f"{resource.key}: failures are decided elsewhere")
     if ownership.foreign(situation, observed) is not None:
         return gone
     wait = Decision(
@@ -121,7 +122,7 @@ def _external(situation: Situation) -> Decision:
             (StopExternal(observed),),
             look_again=situation.timing.busy,
         )
-    if not rules.deletable:
+    if resource.key.kind in engine.goes_with_parent:
         return gone
     if observed.state in MOVING:
         return wait

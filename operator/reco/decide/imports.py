@@ -105,7 +105,7 @@ def _start(
     resource = situation.resource
     spec = resource.spec.import_
     before = resource.status.import_
-    wanted = digest([spec.source.manifest(), spec.mode.value, observed.fields.get("schemaArn")])
+    wanted = digest([spec.source.manifest(), spec.mode.value, observed.details.get("schema")])
     source = _source(wanted, observed.details.get("source"), before)
     if any(not runs.finished(job) for job in jobs):
         return [], {}

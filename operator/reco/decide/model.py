@@ -132,13 +132,17 @@ class Observed:
     created: datetime
     account: str | None = None
     region: str | None = None
+    doing: str | None = None
+    """What it is doing or waits for, in the engine's words."""
     failure: str | None = None
     """Why it failed, in the engine's words."""
     update: Update | None = None
     tags: Mapping[str, str] | None = None
     """None where the kind has no tags, or they were not read this time."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What the status shows beside: tracking id, metrics, training hours, endpoint, versions."""
+    """What the status shows beside, under names common to all engines: `tracking_id`, `metrics`,
+    `training_hours`, `endpoint`, `versions`, `source` (a digest), `schema` (the id of a dataset's
+    schema), `serves` (the id of the version that a campaign serves)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,11 @@ class EngineView:
     """The account, where it is known before anything is there."""
     deletion_policy: DeletionPolicy | None = None
     """The class's default."""
+    unproven: frozenset[str] = frozenset()
+    """Kinds for which the call that makes one can't be proved afterwards: a repeated call would be
+    carried out again, or its result carries no mark of ours. The intent is recorded before."""
+    goes_with_parent: frozenset[str] = frozenset()
+    """Kinds that the engine can't delete alone."""
 
 
 @dataclass(frozen=True, slots=True)
