@@ -38,6 +38,13 @@ class Outcome(StrEnum):
     """A fault of the program itself; its log has the traceback."""
 
 
+EXIT_FAILED: Final = 1
+"""Exit code of a Job that would fail again with the same input."""
+EXIT_RETRY: Final = 75
+"""Exit code of a Job that may succeed when it is tried again (`EX_TEMPFAIL` of sysexits.h)."""
+_PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERNAL_ERROR})
+
+
 class Result(BaseModel):
     """How a Job ended."""
 
@@ -49,6 +56,13 @@ class Result(BaseModel):
     details: dict[str, Any] = Field(default_factory=dict)
     """Import: `rows`, `rejectedRows`, `badRows` (the first ten, as `line`, `reason`). Training:
     `artifact`, `metrics`, `trainingSeconds`."""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that goes with it: Kubernetes tries a Job again by it."""
+        if self.outcome is Outcome.SUCCEEDED:
+            return 0
+        return EXIT_RETRY if self.outcome in _PASSING else EXIT_FAILED
 
     def encode(self) -> bytes:
         """Return at most `LIMIT` bytes of JSON; what is too long loses its longest texts' ends."""

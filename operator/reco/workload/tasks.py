@@ -1,7 +1,8 @@
 """What a pod is told: one JSON document in the environment variable `RECO_TASK`.
 
 Secrets are no part of it. Credentials of S3 come as `AWS_ACCESS_KEY_ID` and its likes, or from the
-pod's identity; the password of the online store comes as `RECO_ONLINE_STORE_PASSWORD`.
+pod's identity; where bulk data has credentials of its own, they have `RECO_SOURCE_` before their
+names. The password of the online store comes as `RECO_ONLINE_STORE_PASSWORD`.
 """
 
 import os
@@ -14,6 +15,7 @@ from reco.workload.storage import Owner
 
 TASK_VARIABLE: Final = "RECO_TASK"
 PASSWORD_VARIABLE: Final = "RECO_ONLINE_STORE_PASSWORD"  # noqa: S105 - the name, not the secret
+SOURCE_PREFIX: Final = "RECO_SOURCE_"
 
 
 class Part(BaseModel):

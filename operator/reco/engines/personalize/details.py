@@ -215,7 +215,7 @@ async def dataset(known: Known, seen: Seen) -> Mapping[str, Any]:
     """Show what there is to import."""
     spec = seen.resource.spec
     details = {"schema": seen.observed.fields.get("schemaArn")}
-    if spec is None or spec.import_ is None:
+    if spec is None or spec.import_ is None or spec.import_.source.s3 is None:
         return details
     return details | await known.sources.at(spec.import_.source.s3, fresh=seen.fresh)
 
