@@ -151,6 +151,11 @@ class Absent:
     """Something else that stands where ours should, such as the group's other event tracker."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """No engine was asked, so nothing is known of the object: least of all that it is gone."""
+
+
 class ErrorClass(StrEnum):
     """What an engine's error means for us. One class, one way to go on."""
 
@@ -182,8 +187,8 @@ class Failure:
     """Whether the call may have been carried out: no answer came."""
 
 
-Observation = Observed | Absent | Failure
-"""What the engine said when asked about an object."""
+Observation = Observed | Absent | NotAsked | Failure
+"""What the engine said when asked about an object, or that nobody asked it."""
 
 
 Wish = Desired | Waiting | Unsupported

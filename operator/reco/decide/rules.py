@@ -42,8 +42,10 @@ class Rules:
     """How one kind differs from the generic lifecycle."""
 
     records_intent: bool = False
-    """Whether the call to create it can't be proved from the outside: a repeated one would be
-    carried out again, or its result carries no mark of ours."""
+    """Whether the call to create it can't be proved from the outside, since it may be carried out
+    again when it is repeated, or its result carries no mark of ours."""
+    repeatable: bool = False
+    """Whether a repeated call to create it may be carried out again, and be paid again."""
     deletable: bool = True
     """Whether the engine can delete it alone; otherwise it goes with its parent."""
     stoppable: bool = False
@@ -116,6 +118,7 @@ RULES: dict[str, Rules] = {
     ),
     "SolutionVersion": Rules(
         records_intent=True,
+        repeatable=True,
         deletable=False,
         stoppable=True,
         moving=Reason.TRAINING,
