@@ -19,7 +19,7 @@ from reco.decide.model import (
     Situation,
     State,
 )
-from reco.engines.personalize.kinds import GOES_WITH_PARENT, UNPROVEN
+from reco.engines.personalize.kinds import GOES_WITH_PARENT, REPEATABLE, UNPROVEN
 from reco.loop.status import patch
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -30,6 +30,7 @@ ENGINE = EngineView(
     region="eu-west-1",
     account="123456789012",
     unproven=UNPROVEN,
+    repeatable=REPEATABLE,
     goes_with_parent=GOES_WITH_PARENT,
 )
 

@@ -130,7 +130,8 @@ def _start(
         "mode": spec.mode.value,
         "publishAttributionMetricsToS3": spec.publish_attribution_metrics_to_s3,
     }
-    return [runs.create(resource, "DatasetImportJob", trigger, source, job)], status
+    started = runs.create(resource, "DatasetImportJob", trigger, source, job, now=situation.now)
+    return [started], status
 
 
 def _source(wanted: str, listed: str | None, before: ImportStatus | None) -> str:

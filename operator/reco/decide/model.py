@@ -155,6 +155,11 @@ class Absent:
     """Something else that stands where ours should, such as the group's other event tracker."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """No engine was asked, so nothing is known of the object: least of all that it is gone."""
+
+
 class ErrorClass(StrEnum):
     """What an engine's error means for us. One class, one way to go on."""
 
@@ -186,8 +191,8 @@ class Failure:
     """Whether the call may have been carried out: no answer came."""
 
 
-Observation = Observed | Absent | Failure
-"""What the engine said when asked about an object."""
+Observation = Observed | Absent | NotAsked | Failure
+"""What the engine said when asked about an object, or that nobody asked it."""
 
 
 Wish = Desired | Waiting | Unsupported
@@ -208,8 +213,10 @@ class EngineView:
     deletion_policy: DeletionPolicy | None = None
     """The class's default."""
     unproven: frozenset[str] = frozenset()
-    """Kinds for which the call that makes one can't be proved afterwards: a repeated call would be
-    carried out again, or its result carries no mark of ours. The intent is recorded before."""
+    """Kinds for which the call that makes one can't be proved afterwards: it may be carried out
+    again when it is repeated, or its result carries no mark of ours. The intent is recorded."""
+    repeatable: frozenset[str] = frozenset()
+    """Those of them of which a repeated call may be carried out again, and be paid again."""
     goes_with_parent: frozenset[str] = frozenset()
     """Kinds that the engine can't delete alone."""
 
@@ -258,6 +265,21 @@ class Situation:
     failures: int = 0
     """How many looks in a row have failed."""
     timing: Timing = Timing()
+
+    @property
+    def unproven(self) -> bool:
+        """Whether the call that makes the object can't be proved afterwards."""
+        return self.engine is not None and self.resource.key.kind in self.engine.unproven
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a repeated call may make the object twice."""
+        return self.engine is not None and self.resource.key.kind in self.engine.repeatable
+
+    @property
+    def goes_with_parent(self) -> bool:
+        """Whether the engine can't delete the object alone."""
+        return self.engine is not None and self.resource.key.kind in self.engine.goes_with_parent
 
 
 # What to do ------------------------------------------------------------------------------------

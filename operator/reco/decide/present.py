@@ -35,9 +35,10 @@ def decide(situation: Situation, observed: Observed) -> Decision:
                 (AddFinalizer(),),
                 look_again=0.0,
             )
+    # Of what could be made twice the intent stays: it says when lists are sure to show the first.
     status = {
         "external": _external_record(observed),
-        "intent": None,
+        **({} if situation.repeatable else {"intent": None}),
         **rules.details(situation, observed),
     }
     decision = _by_state(situation, observed)
