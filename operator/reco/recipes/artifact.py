@@ -20,7 +20,7 @@ from reco.recipes.model import Model
 from reco.recipes.scorers import LinearScorer, NeighbourScorer, PopularityScorer, Scorers
 
 FORMAT = "reco-model"
-VERSION = 1
+VERSION = 2
 
 _ALIGNMENT = 64
 _SCORERS = {scorer.__name__: scorer for scorer in (PopularityScorer, LinearScorer, NeighbourScorer)}

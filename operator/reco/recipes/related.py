@@ -52,7 +52,7 @@ def neighbours(
     takes_part = (catalogue.counts >= low) & (catalogue.counts <= high)
     as_neighbour = takes_part / counts**settings.discount
     as_asked = takes_part / counts ** (1 - settings.discount)
-    categories = _categories(catalogue, items) if settings.metadata_share > 0 else None
+    categories = categories_of(catalogue, items) if settings.metadata_share > 0 else None
 
     starts, found, similarities = [0], [], []
     for first in range(0, size, _ROWS_PER_BLOCK):
@@ -71,7 +71,7 @@ def neighbours(
     return np.array(starts, dtype=np.int64), np.concatenate(found), np.concatenate(similarities)
 
 
-def _categories(catalogue: Catalogue, items: Items | None) -> sparse.csr_array | None:
+def categories_of(catalogue: Catalogue, items: Items | None) -> sparse.csr_array | None:
     """Return items x categories with rows of unit length, so that products are cosines."""
     if items is None or not items.categories:
         return None

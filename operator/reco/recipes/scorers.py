@@ -48,6 +48,8 @@ class LinearScorer:
     `weights` is predictors x targets, float32. `starts`, `rows` and `shares` are CSR rows, one per
     item of the catalogue: the rows of `weights` an item in a history adds up, and in what shares.
     `prior` is the recent popularity of every item, in standard deviations over the catalogue.
+    `trained` are the items known at the training: scores are standardised by theirs, so that items
+    that came later change nothing about them.
     """
 
     weights: NDArray[np.float32]
@@ -59,6 +61,7 @@ class LinearScorer:
     half_life: float
     window: int
     prior_share: float
+    trained: Indices
 
     def logits(self, history: Indices, item: int | None) -> Logits:
         """Return standardised model scores plus a share of the prior; the prior for no profile."""
@@ -74,7 +77,8 @@ class LinearScorer:
         )
         scores = np.zeros(len(self.prior))
         scores[self.targets] = weight @ self.weights[rows]
-        return (standardised(scores) + self.prior_share * self.prior) / _TEMPERATURE
+        standard = standardised(scores, scores[self.trained])
+        return (standard + self.prior_share * self.prior) / _TEMPERATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +107,11 @@ class NeighbourScorer:
 Scorers = PopularityScorer | LinearScorer | NeighbourScorer
 
 
-def standardised(scores: Logits) -> Logits:
-    """Return scores with mean 0 and standard deviation 1 over the catalogue."""
-    spread = scores.std()
-    centred: Logits = scores - scores.mean()
+def standardised(scores: Logits, among: Logits | None = None) -> Logits:
+    """Return scores with mean 0 and standard deviation 1 over the catalogue, or over `among`."""
+    among = scores if among is None else among
+    spread = among.std()
+    centred: Logits = scores - among.mean()
     return centred / spread if spread > 0 else centred
 
 

@@ -250,6 +250,7 @@ class _Task:
             half_life=settings.half_life,
             window=settings.window,
             prior_share=_PRIOR_SHARE,
+            trained=np.arange(len(catalogue.item_ids), dtype=np.int32),
         )
 
     def _related(self) -> RelatedSettings:
