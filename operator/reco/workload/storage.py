@@ -13,15 +13,20 @@ Everything of a dataset group lies below `groups/<external name of the group>/`:
 | `versions/<solution>/<version>/manifest.json` | one trained version (`VersionManifest`) |
 | `artifacts/<sha256>.model` | a trained model, named by the digest of its bytes |
 
-`<job>`, `<solution>` and `<version>` are external names; a slash in one becomes `%2F`. A manifest
-is written last: what has none is unfinished and counts for nothing.
+`<job>`, `<solution>` and `<version>` are external names; a slash in one becomes `%2F`, and one of
+more than 200 letters is cut. A manifest is written last: what has none is unfinished and counts for
+nothing.
 """
 
+import hashlib
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
+
+_LONGEST: Final = 200
+"""Letters of a folder's name: file systems end at 255 bytes."""
 
 EVENT_COLUMNS: Final = {
     "EVENT_ID": "string",
@@ -158,4 +163,8 @@ class Places:
 
 
 def _part(name: str) -> str:
-    return quote(name, safe="")
+    """Make one folder of a name; one too long for a file system is cut and ends with its hash."""
+    part = quote(name, safe="")
+    if len(part) > _LONGEST:
+        return f"{part[: _LONGEST - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return part

@@ -16,6 +16,9 @@ from reco.workload.storage import Owner
 TASK_VARIABLE: Final = "RECO_TASK"
 PASSWORD_VARIABLE: Final = "RECO_ONLINE_STORE_PASSWORD"  # noqa: S105 - the name, not the secret
 SOURCE_PREFIX: Final = "RECO_SOURCE_"
+"""What stands before the names of credentials that are for sources alone."""
+SOURCES: Final = "/sources"
+"""Where volumes with sources are mounted: a location on one lies below it."""
 
 
 class Part(BaseModel):
@@ -92,6 +95,7 @@ class CatalogTask(Task):
     group: Group
     sources: S3 = S3()
     """The endpoint of sources given as `s3://bucket/key`."""
+    sources_path: str = SOURCES
     port: int = 8080
 
 
@@ -111,6 +115,7 @@ class ImportTask(Task):
     """`s3://bucket/file-or-prefix`, or `file:///sources/path` on a mounted volume. CSV, CSV with
     gzip, or Parquet, by the ending of the name."""
     sources: S3 = S3()
+    sources_path: str = SOURCES
 
 
 class TrainTask(Task):

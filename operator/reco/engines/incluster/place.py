@@ -14,10 +14,17 @@ from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER
 from reco.engines.incluster.objects import quantity
 from reco.workload import addresses
 from reco.workload.storage import Owner
-from reco.workload.tasks import PASSWORD_VARIABLE, S3, Group, OnlineStore, Storage
+from reco.workload.tasks import (
+    PASSWORD_VARIABLE,
+    S3,
+    SOURCE_PREFIX,
+    SOURCES,
+    Group,
+    OnlineStore,
+    Storage,
+)
 
 STORAGE_PATH = "/storage"
-SOURCES_PATH = "/sources"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -112,7 +119,7 @@ class Place:
         if self.settings.sources is None:
             return []
         return [
-            {**variable, "name": f"RECO_SOURCE_{variable['name']}"}
+            {**variable, "name": f"{SOURCE_PREFIX}{variable['name']}"}
             for variable in _credentials(self.settings.sources)
         ]
 
@@ -131,7 +138,7 @@ class Place:
         storage = self.settings.storage.persistent_volume_claim
         found = [("storage", STORAGE_PATH, storage.claim_name, False)] if storage else []
         if claim is not None:
-            found.append(("sources", SOURCES_PATH, claim, True))
+            found.append(("sources", SOURCES, claim, True))
         return [
             (
                 {
