@@ -73,6 +73,7 @@ def version_details(_situation: Situation, observed: Observed) -> Mapping[str, A
         "metrics": "metrics",
         "training_hours": "trainingHours",
         "training_type": "trainingType",
+        "artifact": "artifact",
     }
     return {
         field: observed.details[key]
