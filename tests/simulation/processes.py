@@ -242,6 +242,12 @@ class SimulatedClient:
     async def turn(self) -> None:
         """Let everything through at once."""
 
+    async def account(self) -> str:
+        account: str = await self._process.to_engine(
+            "GetCallerIdentity", lambda: self._world.emulator.settings.account
+        )
+        return account
+
     async def list_source(self, location: str) -> SourceListing:
         def read() -> SourceListing:
             found = self._world.bucket.listed(location)
