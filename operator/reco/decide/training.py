@@ -34,22 +34,9 @@ from reco.decide.model import (
     Verdict,
     digest,
 )
-from reco.decide.references import Lookup, References
 from reco.decide.schedule import Schedule
 
 _LIVE = frozenset({State.ACTIVE, State.CREATING, State.RUNNING})
-
-
-def related(
-    resource: Resource, references: References, lookup: Lookup
-) -> Mapping[str, Sequence[Resource]]:
-    """Return what training looks at: the group's datasets, all versions, the campaigns."""
-    group = references.direct.get("datasetGroupRef")
-    return {
-        "Dataset": lookup.referring(group.key, "Dataset") if group is not None else (),
-        "SolutionVersion": lookup.referring(resource.key, "SolutionVersion"),
-        "Campaign": lookup.referring(resource.key, "Campaign"),
-    }
 
 
 def orchestrate(situation: Situation, decision: Decision) -> Decision:
