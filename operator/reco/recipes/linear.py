@@ -57,13 +57,6 @@ def most_interacted(counts: Indices, minimum: int, maximum: int) -> Indices:
     return np.sort(by_count[counts[by_count] >= minimum]).astype(np.int32)
 
 
-def fading(history: Indices, half_life: float, window: int) -> tuple[Indices, NDArray[np.float32]]:
-    """Return the newest `window` items of an oldest-first history and their weights, newest 1."""
-    newest = history[-window:]
-    age = np.arange(len(newest) - 1, -1, -1)
-    return newest, np.exp2(-age / half_life).astype(np.float32)
-
-
 def rows_of_items(
     histories: Histories, predictors: Indices, items: int, settings: LinearSettings
 ) -> sparse.csr_array:

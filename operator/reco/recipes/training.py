@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Self, TypedDict, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reco.recipes import linear, related
 from reco.recipes.data import (
@@ -30,6 +29,7 @@ from reco.recipes.registry import Recipe, Value, recipe_named
 from reco.recipes.related import RelatedSettings
 from reco.recipes.scorers import (
     LinearScorer,
+    Logits,
     NeighbourScorer,
     PopularityScorer,
     Scorers,
@@ -213,7 +213,7 @@ class _Task:
             float(self.values.get("min_user_history_length_percentile", 0.0)),
             float(self.values.get("max_user_history_length_percentile", 1.0)),
         )
-        popularity = np.log1p(catalogue.counts)
+        popularity = np.log1p(catalogue.counts).astype(np.float32)
         scorer: Scorers
         match self.recipe.family:
             case "popularity":
@@ -273,7 +273,7 @@ def _shaped(settings: LinearSettings, values: Mapping[str, Value]) -> LinearSett
     return settings
 
 
-def _recent_popularity(histories: Histories, catalogue: Catalogue) -> NDArray[np.float64]:
+def _recent_popularity(histories: Histories, catalogue: Catalogue) -> Logits:
     """Return how much each item was touched lately, standardised: the answer for a new user."""
     age_in_days = (catalogue.latest - histories.timestamps) / SECONDS_PER_DAY
     recent = np.bincount(
@@ -281,7 +281,7 @@ def _recent_popularity(histories: Histories, catalogue: Catalogue) -> NDArray[np
         weights=np.exp2(-age_in_days / _PRIOR_HALF_LIFE_DAYS),
         minlength=len(catalogue.item_ids),
     )
-    return standardised(np.log1p(recent))
+    return standardised(np.log1p(recent).astype(np.float32))
 
 
 def _silent(_stage: str, _share: float) -> None:
