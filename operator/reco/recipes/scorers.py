@@ -162,7 +162,7 @@ class NeighbourScorer:
         """Return neighbours above everything else; popularity alone for an unknown item."""
         del profile
         # Similarities are positive, so neighbours stay above the most popular item.
-        logits = self.popularity - self.popularity.max()
+        logits: Logits = self.popularity - self.popularity.max()
         if item is not None:
             row = slice(int(self.starts[item]), int(self.starts[item + 1]))
             logits[self.neighbours[row]] = self.similarities[row]
