@@ -7,6 +7,7 @@ Serving. A `Session` is what a model knows of one user now; it takes in events o
 
     model = load(path)                                   # verified, then mapped: pages are shared
     session = model.session(events, user_id="429")       # training history plus newer events
+    session = model.session(events, attributes={"TOPICS": "jazz|news"})  # of the users data set
     session.add(Event("185", timestamp, "click"))        # True if the model listens to it
     model.top(session, 25, allowed=mask, exclude=ids)    # list[Scored], best first
     model.top(session, 25, item_id="185")                # related items
@@ -20,7 +21,7 @@ and keeping the model takes: ask before starting.
 """
 
 from reco.recipes.artifact import ArtifactError, load, save
-from reco.recipes.data import Event, Interactions, Items, TrainingDataError
+from reco.recipes.data import Event, Interactions, Items, TrainingDataError, Users
 from reco.recipes.memory import predict
 from reco.recipes.model import Model, Scored
 from reco.recipes.registry import RECIPES, Hyperparameter, Recipe, validate_hyperparameters
@@ -39,6 +40,7 @@ __all__ = [
     "Scored",
     "Session",
     "TrainingDataError",
+    "Users",
     "evaluate",
     "load",
     "predict",

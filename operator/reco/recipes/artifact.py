@@ -15,15 +15,25 @@ import hashlib
 import json
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reco.recipes.data import Catalogue, Histories
+from reco.recipes.encoding import Catalogue, Histories
+from reco.recipes.labels import Labels, Likeness, UserLabels
+from reco.recipes.matrices import DenseRows, SparseRows
 from reco.recipes.model import Model
-from reco.recipes.scorers import LinearScorer, NeighbourScorer, PopularityScorer, Scorers
+from reco.recipes.scorers import (
+    FactorScorer,
+    LinearScorer,
+    NeighbourScorer,
+    PopularityScorer,
+    TopicsScorer,
+    Welcome,
+)
 
 FORMAT = "reco-model"
 VERSION = 2
@@ -31,7 +41,13 @@ VERSION = 2
 _ALIGNMENT = 64
 _CHUNK = 1 << 20
 _FIRST_LINE = len(f"{FORMAT} {VERSION} {hashlib.sha256().hexdigest()}\n")
-_SCORERS = {scorer.__name__: scorer for scorer in (PopularityScorer, LinearScorer, NeighbourScorer)}
+_PARTS: dict[str, type] = {
+    part.__name__: part
+    for part in (
+        *(Catalogue, DenseRows, FactorScorer, Histories, Labels, Likeness, LinearScorer, Model),
+        *(NeighbourScorer, PopularityScorer, SparseRows, TopicsScorer, UserLabels, Welcome),
+    )
+}
 
 
 class ArtifactError(Exception):
@@ -102,32 +118,35 @@ def _verify(path: Path, file: BinaryIO) -> int:
 def _flatten(model: Model) -> tuple[dict[str, Any], list[bytes | memoryview]]:
     """Return the JSON head and the padded bytes of every array, in field order."""
     described: dict[str, Any] = {}
+    scalars: dict[str, Any] = {}
+    parts: dict[str, str] = {}
     chunks: list[bytes | memoryview] = []
     offset = 0
-    scalars: dict[str, Any] = {"scorer": type(model.scorer).__name__}
-    parts: dict[str, Model | Catalogue | Histories | Scorers] = {
-        "model": model,
-        "catalogue": model.catalogue,
-        "histories": model.histories,
-        "scorer": model.scorer,
-    }
-    for part, owner in parts.items():
-        for field in dataclasses.fields(owner):
-            value = getattr(owner, field.name)
-            name = f"{part}.{field.name}"
-            if isinstance(value, np.ndarray):
-                array = _little_endian(value)
-                described[name] = {
-                    "type": value.dtype.newbyteorder("<").str,
-                    "shape": list(value.shape),
-                    "offset": offset,
-                }
-                padding = -array.nbytes % _ALIGNMENT
-                chunks.extend((array, bytes(padding)))
-                offset += array.nbytes + padding
-            elif not dataclasses.is_dataclass(value):
-                scalars[name] = value
-    return {"arrays": described, "scalars": scalars}, chunks
+    for name, value in _fields("", model):
+        if isinstance(value, np.ndarray):
+            array = _little_endian(value)
+            described[name] = {
+                "type": value.dtype.newbyteorder("<").str,
+                "shape": list(value.shape),
+                "offset": offset,
+            }
+            padding = -array.nbytes % _ALIGNMENT
+            chunks.extend((array, bytes(padding)))
+            offset += array.nbytes + padding
+        elif dataclasses.is_dataclass(value):
+            parts[name] = type(value).__name__
+        else:
+            scalars[name] = value
+    return {"arrays": described, "scalars": scalars, "parts": parts}, chunks
+
+
+def _fields(name: str, part: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any dataclass
+    """Yield a dataclass and all that is in it, with dotted names, each before its fields."""
+    yield name, part
+    if dataclasses.is_dataclass(part):
+        for field in dataclasses.fields(part):
+            dotted = f"{name}.{field.name}" if name else field.name
+            yield from _fields(dotted, getattr(part, field.name))
 
 
 def _little_endian(array: NDArray[Any]) -> memoryview:
@@ -141,26 +160,20 @@ def _restore(body: memoryview) -> Model:
     described = next(iter(bytes(body[: 1 << 20]).partition(b"\n")))
     head = json.loads(described)
     payload = body[len(described) + 1 :]
-    values: dict[str, dict[str, Any]] = {
-        "model": {},
-        "catalogue": {},
-        "histories": {},
-        "scorer": {},
-    }
+    values = dict(head["scalars"])
     for name, described in head["arrays"].items():
-        part, _, field = name.partition(".")
-        kind = np.dtype(described["type"])
-        length = int(np.prod(described["shape"], dtype=np.int64))
-        values[part][field] = np.frombuffer(
-            payload, dtype=kind, count=length, offset=described["offset"]
+        values[name] = np.frombuffer(
+            payload,
+            dtype=np.dtype(described["type"]),
+            count=int(np.prod(described["shape"], dtype=np.int64)),
+            offset=described["offset"],
         ).reshape(described["shape"])
-    for name, value in head["scalars"].items():
-        part, _, field = name.partition(".")
-        if field:
-            values[part][field] = value
-    return Model(
-        catalogue=Catalogue(**values["catalogue"]),
-        histories=Histories(**values["histories"]),
-        scorer=_SCORERS[head["scalars"]["scorer"]](**values["scorer"]),
-        **values["model"],
-    )
+    # The innermost first: a part is made of parts.
+    for name in sorted(head["parts"], key=lambda name: -name.count(".") if name else 1):
+        kind = _PARTS[head["parts"][name]]
+        prefix = f"{name}." if name else ""
+        values[name] = kind(
+            **{field.name: values[prefix + field.name] for field in dataclasses.fields(kind)}
+        )
+    model: Model = values[""]
+    return model

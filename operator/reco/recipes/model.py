@@ -4,14 +4,16 @@ A model keeps the catalogue and the training histories, so a user seen in traini
 recommendations without the data set at hand; newer events are passed in and count at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reco.recipes.data import Catalogue, Event, Histories, Strings
+from reco.recipes.data import Event, Strings
+from reco.recipes.encoding import Catalogue, Histories
+from reco.recipes.labels import UserLabels
 from reco.recipes.scorers import Logits, NeighbourScorer, Scorers, best
 from reco.recipes.session import Session
 
@@ -42,15 +44,19 @@ class Question(TypedDict, total=False):
 class Model:
     """A recipe's trained arrays with one way of answering.
 
-    `event_type` is the only type the model learned from and listens to, or None for every type.
-    `remove_seen` leaves a user's own items out of recommendations; `with_scores` says whether the
-    recipe shows scores; `explores` whether exploration concerns it.
+    `placed` says of each item whether anything is known to score it by; `users` are the labels of
+    the users data set, where the recipe reads it. `event_type` is the only type the model learned
+    from and listens to, or None for every type. `remove_seen` leaves a user's own items out of
+    recommendations; `with_scores` says whether the recipe shows scores; `explores` whether
+    exploration concerns it.
     """
 
     recipe: str
     catalogue: Catalogue
     histories: Histories
     scorer: Scorers
+    placed: NDArray[np.bool_]
+    users: UserLabels | None = None
     event_type: str | None = None
     remove_seen: bool = True
     with_scores: bool = True
@@ -81,11 +87,13 @@ class Model:
         events: Sequence[Event] = (),
         *,
         user_id: str | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> Session:
         """Return what is known of one user, ready to be asked and to take in events.
 
         It starts from the training history of `user_id`, where there is one, and `events` in any
-        order; without either it is a new user's.
+        order; without either it is a new user's. `attributes` are the user's categorical columns,
+        values separated by ``|``, and replace those of the users data set trained with.
         """
         times: dict[int, int] = {}
         if user_id is not None:
@@ -101,7 +109,12 @@ class Model:
             if times.get(item, time) <= time:
                 times.pop(item, None)
                 times[item] = time
-        return Session(self.catalogue, self.scorer, self.event_type, times)
+        labels = (
+            np.zeros(0, dtype=np.int32)
+            if self.users is None
+            else self.users.of_user(user_id, attributes)
+        )
+        return Session(self.catalogue, self.scorer, self.event_type, times, labels)
 
     def top(
         self,
@@ -126,7 +139,7 @@ class Model:
         `seed`.
         """
         item = self._known(item_id)
-        logits = self.scorer.logits(session.profile, item)
+        logits = self.scorer.logits(session.profile, session.labels, item)
         if self.explores and exploration_weight > 0:
             logits = logits + np.float32(exploration_weight) * self._curiosity(
                 logits, exploration_item_age_cut_off, seed
@@ -152,12 +165,13 @@ class Model:
     def ranked(self, session: Session, candidates: Sequence[str]) -> list[Scored]:
         """Return every candidate, best first; scores of the known ones sum to 1.
 
-        A candidate without interactions in training comes last, without a score, in input order.
+        A candidate that the model has no place for (neither interactions nor metadata tell it
+        anything) comes last, without a score, in input order.
         """
         given = self.catalogue.index(candidates)
-        known = (given >= 0) & (self.catalogue.counts[given] > 0)
+        known = (given >= 0) & self.placed[given]
         at = np.sort(given[known])
-        logits = self.scorer.logits(session.profile, None)[at]
+        logits = self.scorer.logits(session.profile, session.labels, None)[at]
         largest, total = _normaliser(logits, np.ones(len(at), dtype=np.bool_))
         order = np.argsort(-logits, kind="stable")
         scores = np.exp(logits[order].astype(np.float64) - largest) / total
@@ -168,17 +182,22 @@ class Model:
         self,
         *,
         user_history: Sequence[Event] = (),
+        user_id: str | None = None,
         count: int = 25,
         **question: Unpack[Question],
     ) -> list[Scored]:
-        """Answer for `user_history`, everything known of the user, as `top` does."""
-        return self.top(self.session(user_history), count, **question)
+        """Answer as `top` does, for a session of these events and this user."""
+        return self.top(self.session(user_history, user_id=user_id), count, **question)
 
     def rank(
-        self, *, candidates: Sequence[str], user_history: Sequence[Event] = ()
+        self,
+        *,
+        candidates: Sequence[str],
+        user_history: Sequence[Event] = (),
+        user_id: str | None = None,
     ) -> list[Scored]:
-        """Answer for `user_history`, everything known of the user, as `ranked` does."""
-        return self.ranked(self.session(user_history), candidates)
+        """Answer as `ranked` does, for a session of these events and this user."""
+        return self.ranked(self.session(user_history, user_id=user_id), candidates)
 
     def _heard(self, events: Sequence[Event]) -> list[tuple[int, int]]:
         """Return position and time of the known items of events the model listens to."""

@@ -6,7 +6,8 @@ extend. It belongs to the model that made it and is not for two threads at once.
 
 from dataclasses import dataclass, field
 
-from reco.recipes.data import Catalogue, Event
+from reco.recipes.data import Event, Indices
+from reco.recipes.encoding import Catalogue
 from reco.recipes.scorers import Profile, Scorers
 
 
@@ -15,13 +16,15 @@ class Session:
     """One user's distinct items, oldest first, and the profile that a scorer made of them.
 
     `times` maps an item's position in the catalogue to its latest timestamp (epoch seconds), in
-    the order of the history. Make one with `Model.session`.
+    the order of the history; `labels` is what the users data set says. Make one with
+    `Model.session`.
     """
 
     catalogue: Catalogue
     scorer: Scorers
     event_type: str | None
     times: dict[int, int]
+    labels: Indices
     profile: Profile = field(init=False)
 
     def __post_init__(self) -> None:

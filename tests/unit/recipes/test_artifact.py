@@ -17,7 +17,8 @@ from benchmarks.datasets import synthetic
 from reco.recipes import RECIPES, save, train
 data = synthetic(3, users=150, items=600, ratings=12_000)
 for recipe in RECIPES:
-    save(train(recipe, data.interactions, items=data.items), Path(sys.argv[1]) / recipe)
+    model = train(recipe, data.interactions, items=data.items, users=data.users, threads=2)
+    save(model, Path(sys.argv[1]) / recipe)
 """
 
 

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from reco.recipes import Interactions
-from reco.recipes.data import Histories, encode
+from reco.recipes.encoding import Histories, Log, encode
 from reco.recipes.linear import LinearSettings, fit, most_interacted
 
 ITEMS = 7
@@ -19,7 +19,7 @@ def encoded(sequences: list[list[int]]) -> tuple[Histories, NDArray[np.int32]]:
         for time, item in enumerate(sequence)
     ]
     users, items, times = zip(*rows, strict=True)
-    catalogue, histories = encode(Interactions.of(users, items, times), None)
+    catalogue, histories = encode(Log.of(Interactions.of(users, items, times)), None)
     return histories, catalogue.counts
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reco.recipes import Event, Model, Scored
+from reco.recipes.matrices import DenseRows
 from reco.recipes.scorers import LinearScorer, NeighbourScorer
 
 EVENTS = st.lists(
@@ -71,10 +72,11 @@ def test_repeated_items_count_at_their_latest_event(model: Model, events: list[E
 
 def test_a_user_of_the_training_needs_no_history_given(model: Model) -> None:
     history = model.history_of("u0007")
-    assert model.top(model.session(user_id="u0007")) == model.recommend(user_history=history)
+    known = model.recommend(user_history=history, user_id="u0007")
+    assert model.top(model.session(user_id="u0007")) == known
     late = Event("i00003", history[-1].timestamp + 5)
     assert model.top(model.session([late], user_id="u0007")) == model.recommend(
-        user_history=[*history, late]
+        user_history=[*history, late], user_id="u0007"
     )
 
 
@@ -110,12 +112,14 @@ def test_a_profile_is_the_faded_sum_of_the_newest_items(
     scorer = model.scorer
     assert isinstance(scorer, LinearScorer)
     items = np.random.default_rng(1).permutation(len(model.item_ids))[:events].tolist()
-    expected = np.zeros(len(scorer.targets))
-    telling = [item for item in items if scorer.starts[item + 1] > scorer.starts[item]]
+    rows = scorer.rows
+    assert isinstance(rows, DenseRows)
+    expected = np.zeros(len(rows.targets))
+    telling = [item for item in items if rows.has(item)]
     for place, item in enumerate(reversed(telling[-scorer.window :])):
-        for at in range(scorer.starts[item], scorer.starts[item + 1]):
-            row = scorer.weights[scorer.rows[at]].astype(np.float64)
-            expected += 2.0 ** (-place / scorer.half_life) * scorer.shares[at] * row
+        for at in range(rows.starts[item], rows.starts[item + 1]):
+            row = rows.weights[rows.rows[at]].astype(np.float64)
+            expected += 2.0 ** (-place / scorer.half_life) * rows.shares[at] * row
     np.testing.assert_allclose(scorer.profile(items), expected, atol=1e-6)
 
 
