@@ -25,11 +25,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
+
+from typing_extensions import override
 
 from hack import kube_assets
-from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
+from hack.processes import LOOPBACK, Process, ProcessError, Server, free_port, heed_signals
 
 ADMIN: Final = "admin"
 READY_SECONDS: Final = 60.0
@@ -46,7 +47,7 @@ class KubectlError(RuntimeError):
     """A kubectl command failed; the text holds the command and what kubectl said."""
 
 
-class ControlPlane:
+class ControlPlane(Server):
     """etcd and kube-apiserver in ``directory``, running between ``start`` and ``stop``.
 
     Use it as a context manager. The folder belongs to the caller and stays: data in ``etcd/``,
@@ -91,6 +92,7 @@ class ControlPlane:
 
     # --- life -------------------------------------------------------------------------------
 
+    @override
     def start(self) -> None:
         """Start both and return when the API is ready and namespace ``kube-system`` exists.
 
@@ -107,6 +109,7 @@ class ControlPlane:
             self.start_apiserver()
             undo.pop_all()
 
+    @override
     def stop(self) -> None:
         """End everything that runs, the API before its store."""
         with ExitStack() as steps:  # last in, first out, and each whatever becomes of the others
@@ -168,20 +171,6 @@ class ControlPlane:
         if self._controller_manager:
             self._controller_manager.stop()
         self._controller_manager = None
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop, whatever happened."""
-        self.stop()
 
     # --- use --------------------------------------------------------------------------------
 

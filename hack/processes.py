@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -200,6 +201,32 @@ class Process:
         trace: TracebackType | None,
     ) -> None:
         """Stop the process whatever happened."""
+        self.stop()
+
+
+class Server(ABC):
+    """What runs between ``start`` and ``stop``, or within a ``with`` block."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start and return once it answers; ``ProcessError`` if it does not."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it; fine if it does not run."""
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, whatever happened."""
         self.stop()
 
 

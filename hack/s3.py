@@ -10,12 +10,12 @@ import tempfile
 import time
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import boto3
+from typing_extensions import override
 
-from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
+from hack.processes import LOOPBACK, Process, ProcessError, Server, free_port, heed_signals
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,7 +24,7 @@ REGION: Final = "us-east-1"
 READY_SECONDS: Final = 60.0
 
 
-class S3Server:
+class S3Server(Server):
     """A running S3 between ``start`` and ``stop``, or within a ``with`` block.
 
     Attributes:
@@ -46,6 +46,7 @@ class S3Server:
             "AWS_DEFAULT_REGION": region,
         }
 
+    @override
     def start(self) -> None:
         """Start and return once it answers.
 
@@ -60,6 +61,7 @@ class S3Server:
             self.stop()
             raise
 
+    @override
     def stop(self) -> None:
         """End it; what it stored is gone."""
         if self._process:
@@ -92,20 +94,6 @@ class S3Server:
             body = content.encode() if isinstance(content, str) else content
             self.client().put_object(Bucket=bucket, Key=key, Body=body)
         return f"s3://{bucket}/{key}"
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop, whatever happened."""
-        self.stop()
 
 
 def main() -> int:

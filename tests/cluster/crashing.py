@@ -16,6 +16,8 @@ from typing import Any
 from hack.control_plane import ControlPlane
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource, parse
+from reco.cluster.api import KubernetesAPI, load_configuration
+from reco.cluster.errors import StoreNotFound
 from reco.decide.model import Identity, Timing
 from reco.emulator.core import Emulator
 from reco.engines.personalize.aws import AwsClient
@@ -24,10 +26,9 @@ from reco.engines.personalize.polling import PollSettings, Timers
 from reco.engines.port import Engine
 from reco.loop.cache import Cache
 from reco.loop.events import EventRecorder
-from reco.loop.kubernetes import KubernetesAPI, KubernetesStore, load_configuration, path_of
+from reco.loop.kubernetes import KubernetesStore, path_of
 from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
-from reco.loop.store import StoreNotFound
 
 STEP = 15.0
 SETTLE = 30.0

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from hack.processes import Process, free_port
 from reco.cli.operate import engine_factory
-from reco.loop.kubernetes import KubernetesAPI, load_configuration
+from reco.cluster.api import KubernetesAPI, load_configuration
 from reco.loop.metrics import Metrics
 from reco.loop.operator import Operator
 from reco.loop.settings import Settings

@@ -13,10 +13,12 @@ from hack.control_plane import ControlPlane
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION, FINALIZER
+from reco.cluster.api import KubernetesAPI, load_configuration
+from reco.cluster.errors import StoreError
 from reco.loop.events import EventRecorder
 from reco.loop.informer import slim
-from reco.loop.kubernetes import KubernetesAPI, KubernetesStore, load_configuration, path_of
-from reco.loop.store import Store, StoreError
+from reco.loop.kubernetes import KubernetesStore, path_of
+from reco.loop.store import Store
 from tests.simulation.memory_store import MemoryStore, StoreClient
 
 SEQUENCES = 12

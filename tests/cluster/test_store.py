@@ -13,15 +13,8 @@ import pytest
 from hack.control_plane import ControlPlane
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER, FINALIZER
-from reco.loop.events import EventRecorder
-from reco.loop.kubernetes import (
-    KubernetesAPI,
-    KubernetesLease,
-    KubernetesStore,
-    load_configuration,
-)
-from reco.loop.lease import LeaseRecord
-from reco.loop.store import (
+from reco.cluster.api import KubernetesAPI, load_configuration
+from reco.cluster.errors import (
     StoreConflict,
     StoreError,
     StoreExists,
@@ -30,6 +23,9 @@ from reco.loop.store import (
     StoreNotFound,
     StoreUnavailable,
 )
+from reco.loop.events import EventRecorder
+from reco.loop.kubernetes import KubernetesLease, KubernetesStore
+from reco.loop.lease import LeaseRecord
 
 T = TypeVar("T")
 Act = Callable[[Callable[[KubernetesStore], Awaitable[T]]], T]

@@ -1,5 +1,6 @@
 """What must be true in the end: all that is wanted is there, or says why it can't be."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reco.api.kinds import EXTERNAL_KINDS
@@ -8,6 +9,7 @@ from reco.api.vocabulary import ConditionType as C
 from reco.decide import names
 from reco.decide.references import targets
 from tests.simulation.estate import User
+from tests.simulation.memory_store import key_of
 from tests.simulation.rules import Rules
 from tests.simulation.world import World
 
@@ -251,10 +253,11 @@ class Ending:
                 ):
                     self.world.problem("R11", f"{resource.key} has no such recipe, and is accepted")
 
-    def not_in_engine(self) -> set[str]:
-        """Return the external names of all that is wanted and not in the engine."""
+    def not_in_engine(self, more: Sequence[Mapping[str, Any]] = ()) -> set[str]:
+        """Return the external names of all that is wanted, or in `more`, and not in the engine."""
         there = {one.name for kind in EXTERNAL_KINDS for one in self.world.external(kind)}
-        return {names.mapped_name(key) for key in self.user.wanted} - there
+        wanted = [*self.user.wanted, *map(key_of, more)]
+        return {names.mapped_name(key) for key in wanted} - there
 
     def externals(self) -> set[str]:
         """Return the ARNs of all that is in the engine."""

@@ -12,7 +12,7 @@ from reco.api.vocabulary import (
     ANNOTATION_RUN_NOW,
     API_VERSION,
 )
-from reco.loop.store import StoreError
+from reco.cluster.errors import StoreError
 from tests.simulation.memory_store import key_of
 from tests.simulation.world import ACCOUNT, REGION, World
 

@@ -12,11 +12,7 @@ from typing import Any, TypeVar
 
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER
-from reco.decide import names
-from reco.decide.conditions import timestamp
-from reco.loop.informer import slim
-from reco.loop.lease import LeaseRecord
-from reco.loop.store import (
+from reco.cluster.errors import (
     StoreConflict,
     StoreError,
     StoreExists,
@@ -24,6 +20,10 @@ from reco.loop.store import (
     StoreInvalid,
     StoreNotFound,
 )
+from reco.decide import names
+from reco.decide.conditions import timestamp
+from reco.loop.informer import slim
+from reco.loop.lease import LeaseRecord
 from tests.simulation.schema import check_of
 
 Body = dict[str, Any]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reco.api.kinds import KINDS
 from reco.api.resource import Key
+from reco.cluster.errors import StoreUnavailable
 from reco.decide.model import Identity, Timing
 from reco.emulator.errors import LostResponseError, ServiceError
 from reco.engines.personalize import errors
@@ -27,7 +28,6 @@ from reco.loop.metrics import Metrics
 from reco.loop.queue import Backoff, WorkQueue
 from reco.loop.reconciler import FenceLost, Reconciler
 from reco.loop.routing import connect
-from reco.loop.store import StoreUnavailable
 from reco.loop.workers import Workers
 from tests.simulation.loop import Domain, Life
 from tests.simulation.memory_store import Body, LeaseClient, StoreClient

@@ -8,6 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from reco.api.kinds import KINDS
 from reco.api.vocabulary import ANNOTATION_RUN_NOW
 from reco.decide import names
 from reco.emulator.errors import ServiceError
@@ -256,11 +257,15 @@ class _Simulation:
             )
 
     async def _rebuild(self, ending: Ending) -> None:
-        """R7: an empty cluster and the manifests make the same estate, and nothing twice."""
+        """R7: an empty cluster and the manifests make the same estate, and nothing twice.
+
+        The manifests are those in Git, or all of a backup, which has everything but the statuses.
+        """
         world = self.world
         world.trace("--- the cluster is lost ---")
+        backup = self._backup() if self.rng.random() < 0.5 else []
         before, calls = ending.externals(), len(world.calls)
-        missing = ending.not_in_engine()
+        missing = ending.not_in_engine(backup)
         trained = {
             one.attributes["solutionArn"].partition(":solution/")[2]
             for one in world.external("SolutionVersion")
@@ -279,6 +284,7 @@ class _Simulation:
         world.server.lease = None
         world.start("a")
         self.user.edited.clear()
+        self._restore(backup)
         self.user.apply_all()
         await self._until("the estate is rebuilt", ending.unfinished)
         if world.problems:
@@ -296,6 +302,30 @@ class _Simulation:
             # Data may be newer than its last import; a name that exists can't be imported again.
             if call.operation != "CreateDatasetImportJob" and name not in missing:
                 world.problem("R7", f"{call.operation} {dict(call.parameters)}")
+
+    def _backup(self) -> list[dict[str, Any]]:
+        """Return all objects, parents first."""
+        objects = self.world.server.objects
+        keys = sorted(objects, key=lambda key: (list(KINDS).index(key.kind), key))
+        return [
+            objects[key] for key in keys if not objects[key]["metadata"].get("deletionTimestamp")
+        ]
+
+    def _restore(self, backup: list[dict[str, Any]]) -> None:
+        """Make the objects of a backup again, as new ones that say whose they are."""
+        server = self.world.server
+        uids: dict[str, str] = {}
+        for body in backup:
+            metadata = dict(body["metadata"])
+            if "namespace" in metadata:
+                server.create_namespace(metadata["namespace"])
+            metadata["ownerReferences"] = [
+                {**owner, "uid": uids[owner["uid"]]}
+                for owner in metadata.get("ownerReferences", ())
+                if owner["uid"] in uids
+            ]
+            made = server.create({**body, "metadata": metadata})
+            uids[metadata["uid"]] = made["metadata"]["uid"]
 
     async def _farewell(self, ending: Ending) -> None:
         """Delete everything, in any order: nothing gets stuck, and only what is retained stays."""

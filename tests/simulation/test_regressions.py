@@ -17,6 +17,7 @@ from reco.decide.model import (
     Identity,
 )
 from reco.decide.references import References
+from reco.engines.personalize.kinds import UNPROVEN
 from reco.engines.port import EngineError
 from reco.loop.queue import WorkQueue
 from reco.loop.reconciler import Reconciler
@@ -31,7 +32,7 @@ VERSION = Key("SolutionVersion", "shop", "by-hand")
 class RefusingEngine:
     """An engine in which nothing is, and which refuses to make anything."""
 
-    view: EngineView = field(default_factory=lambda: EngineView("personalize"))
+    view: EngineView = field(default_factory=lambda: EngineView("personalize", unproven=UNPROVEN))
     created: list[str] = field(default_factory=list)
 
     def desired(self, _resource: Resource, _references: References) -> Desired:

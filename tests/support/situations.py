@@ -19,12 +19,20 @@ from reco.decide.model import (
     Situation,
     State,
 )
+from reco.engines.personalize.kinds import GOES_WITH_PARENT, REPEATABLE, UNPROVEN
 from reco.loop.status import patch
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CREATED = NOW - timedelta(days=1)
 IDENTITY = Identity(cluster="cluster-1")
-ENGINE = EngineView("personalize", region="eu-west-1", account="123456789012")
+ENGINE = EngineView(
+    "personalize",
+    region="eu-west-1",
+    account="123456789012",
+    unproven=UNPROVEN,
+    repeatable=REPEATABLE,
+    goes_with_parent=GOES_WITH_PARENT,
+)
 
 SPECS: dict[str, dict[str, Any]] = {
     "DatasetGroup": {"engineClassName": "personalize"},

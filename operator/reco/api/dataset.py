@@ -10,6 +10,7 @@ from reco.api.base import (
     ApiModel,
     Cron,
     ExternalStatus,
+    Must,
     Name,
     Reference,
     S3Location,
@@ -37,11 +38,35 @@ class ImportMode(StrEnum):
     INCREMENTAL = "Incremental"
 
 
+class VolumeSource(ApiModel):
+    """Bulk data on a volume."""
+
+    claim_name: Name
+    """The PersistentVolumeClaim."""
+    path: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=256, pattern=r"^[^/.][^/]*(/[^/.][^/]*)*/?$"),
+        Must("must be a relative path without '..', such as 'movies/' or 'movies/ratings.csv'"),
+    ]
+    """The file, or the folder (ending with `/`), on the volume."""
+
+
 class Source(ApiModel):
     """Where bulk data lies: a CSV file, or a folder of them."""
 
-    s3: S3Location
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.s3) != has(self.persistentVolumeClaim)",
+                "must have exactly one of 's3' and 'persistentVolumeClaim'",
+            )
+        )
+    )
+
+    s3: S3Location | None = None
     """The S3 location: `s3://bucket/file.csv`, or `s3://bucket/folder/` for all files in it."""
+    persistent_volume_claim: VolumeSource | None = None
+    """Files on a volume; only the engine `InCluster` reads them."""
 
 
 class Import(ApiModel):

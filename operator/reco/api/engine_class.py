@@ -17,6 +17,7 @@ from reco.api.base import (
     immutable,
     rules,
 )
+from reco.api.in_cluster import InClusterSettings
 from reco.api.vocabulary import DeletionPolicy
 
 Region = Annotated[
@@ -35,6 +36,7 @@ class Engine(StrEnum):
     """The engines there are."""
 
     PERSONALIZE = "Personalize"
+    IN_CLUSTER = "InCluster"
 
 
 class AssumeRole(ApiModel):
@@ -77,6 +79,10 @@ class EngineClassSpec(ApiModel):
                 "personalize must be given if and only if engine is 'Personalize'",
             ),
             (
+                "(self.engine == 'InCluster') == has(self.inCluster)",
+                "inCluster must be given if and only if engine is 'InCluster'",
+            ),
+            (
                 "!has(self.personalize) || !has(self.personalize.kmsKeyARN)"
                 " || has(self.personalize.roleARN)",
                 "personalize.roleARN must be given with personalize.kmsKeyARN: Personalize uses"
@@ -89,6 +95,8 @@ class EngineClassSpec(ApiModel):
     """The engine."""
     personalize: PersonalizeSettings | None = None
     """Settings of the engine `Personalize`."""
+    in_cluster: InClusterSettings | None = None
+    """Settings of the engine `InCluster`."""
     deletion_policy: DeletionPolicy | None = None
     """Default of `deletionPolicy` for the resources of this class. Left out, kinds that hold data
     or cost a training are retained and the others deleted."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from reco.emulator.kinds import KINDS, PHASES
 from reco.emulator.server import ServerSettings, serve
-from reco.emulator.store import StateError
+from reco.emulator.state import StateError
 from reco.emulator.world import Settings
 
 _ACCOUNT_DIGITS = 12

@@ -61,23 +61,19 @@ def decide(situation: Situation, absent: Absent) -> Decision:
 
 def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
     resource = situation.resource
-    intent = resource.status.intent
-    if RULES[resource.key.kind].records_intent and intent is not None:
-        age = (situation.now - intent.time).total_seconds()
-        if not absent.settled or age < situation.timing.settle:
-            return Decision(
-                pictures.creating(
-                    situation,
-                    Reason.PENDING,
-                    f"{intent.operation} was about to be called at {timestamp(intent.time)}:"
-                    " looking whether it was carried out",
-                ),
-                look_again=max(1.0, min(situation.timing.busy, situation.timing.settle - age)),
-            )
+    unproved = _unproved_call(situation, absent)
+    if unproved is not None:
+        wait = unlisted_for(situation) or situation.timing.busy
+        return Decision(
+            pictures.creating(
+                situation, Reason.PENDING, f"{unproved}: looking whether it was carried out"
+            ),
+            look_again=max(1.0, min(situation.timing.busy, wait)),
+        )
     action: Action = CreateExternal(
         desired,
         ownership.wanted_tags(situation, desired) if desired.tags is not None else {},
-        record_intent=RULES[resource.key.kind].records_intent,
+        record_intent=situation.unproven,
     )
     if FINALIZER not in resource.finalizers:
         action = AddFinalizer()
@@ -87,6 +83,27 @@ def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
         {"refusal": None},
         look_again=0.0 if isinstance(action, AddFinalizer) else situation.timing.busy,
     )
+
+
+def _unproved_call(situation: Situation, absent: Absent) -> str | None:
+    """Return which call may have made the object that no list shows yet, or None."""
+    intent = situation.resource.status.intent
+    if not situation.unproven:
+        return None
+    if intent is not None and (not absent.settled or unlisted_for(situation) > 0):
+        return f"{intent.operation} was about to be called at {timestamp(intent.time)}"
+    if situation.repeatable and not absent.settled:
+        return "a call about this name was made a moment ago"
+    return None
+
+
+def unlisted_for(situation: Situation) -> float:
+    """Return the seconds for which lists may still not show what the recorded intent led to."""
+    intent = situation.resource.status.intent
+    if intent is None:
+        return 0.0
+    age: float = (situation.now - intent.time).total_seconds()
+    return max(0.0, situation.timing.settle - age)
 
 
 def _deleted_behind_our_back(situation: Situation, desired: Desired) -> Decision:

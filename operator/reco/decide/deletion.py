@@ -7,7 +7,8 @@ with the engine down or the credentials lost. Nothing is ever deleted for being 
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, DeletionPolicy, ManagementPolicy, Reason
-from reco.decide import ownership, pictures
+from reco.decide import failures, ownership, pictures
+from reco.decide.absent import unlisted_for
 from reco.decide.model import (
     MOVING,
     Absent,
@@ -15,6 +16,8 @@ from reco.decide.model import (
     DeleteExternal,
     DeleteResource,
     EngineView,
+    Failure,
+    NotAsked,
     Observed,
     RemoveFinalizer,
     Situation,
@@ -45,7 +48,22 @@ def asks_engine(resource: Resource, engine: EngineView | None) -> bool:
 
 
 def decide(situation: Situation) -> Decision:
-    """Decide about a resource with a deletionTimestamp."""
+    """Decide about a resource with a deletionTimestamp.
+
+    What the engine would make twice is let go only once lists are sure to show it: whoever applies
+    it again then finds it, instead of paying again.
+    """
+    decision = _decide(situation)
+    wait = unlisted_for(situation) if situation.repeatable else 0.0
+    if wait <= 0 or RemoveFinalizer() not in decision.actions:
+        return decision
+    return Decision(
+        pictures.deleting(situation, "waits until the engine's lists show what was started"),
+        look_again=max(1.0, wait),
+    )
+
+
+def _decide(situation: Situation) -> Decision:
     resource = situation.resource
     if FINALIZER not in resource.finalizers:
         return Decision({})
@@ -68,9 +86,15 @@ def decide(situation: Situation) -> Decision:
         return Decision(
             pictures.deleting(situation, "the external object is retained"), (RemoveFinalizer(),)
         )
-    if situation.engine is None:
-        return _without_engine(situation)
-    return _external(situation)
+    match situation.observation:
+        case NotAsked():
+            return _without_engine(situation)
+        case Failure() as failure:
+            return failures.decide(situation, failure)
+        case Absent() as absent:
+            return _absent(situation, absent)
+        case Observed() as observed:
+            return _present(situation, observed)
 
 
 def _without_engine(situation: Situation) -> Decision:
@@ -94,21 +118,23 @@ def _why(situation: Situation) -> str:
     return f" ({situation.desired.message})" if isinstance(situation.desired, Waiting) else ""
 
 
-def _external(situation: Situation) -> Decision:
-    observed = situation.observation
+def _absent(situation: Situation, absent: Absent) -> Decision:
+    if absent.settled:
+        return _gone(situation)
+    return Decision(
+        pictures.deleting(situation, "making sure that nothing was started"),
+        look_again=situation.timing.busy,
+    )
+
+
+def _gone(situation: Situation) -> Decision:
+    return Decision(pictures.deleting(situation, "gone"), (RemoveFinalizer(),))
+
+
+def _present(situation: Situation, observed: Observed) -> Decision:
     rules = RULES[situation.resource.key.kind]
-    gone = Decision(pictures.deleting(situation, "gone"), (RemoveFinalizer(),))
-    if isinstance(observed, Absent):
-        if observed.settled:
-            return gone
-        return Decision(
-            pictures.deleting(situation, "making sure that nothing was started"),
-            look_again=situation.timing.busy,
-        )
-    if not isinstance(observed, Observed):
-        raise TypeError(f"{situation.resource.key}: failures are decided elsewhere")
     if ownership.foreign(situation, observed) is not None:
-        return gone
+        return _gone(situation)
     wait = Decision(
         pictures.deleting(situation, f"{observed.name} is {observed.state.value.lower()}"),
         look_again=situation.timing.busy,
@@ -121,8 +147,8 @@ def _external(situation: Situation) -> Decision:
             (StopExternal(observed),),
             look_again=situation.timing.busy,
         )
-    if not rules.deletable:
-        return gone
+    if situation.goes_with_parent:
+        return _gone(situation)
     if observed.state in MOVING:
         return wait
     return Decision(

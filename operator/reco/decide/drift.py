@@ -73,7 +73,11 @@ def _out_of_sync(
             ),
             look_again=situation.timing.busy,
         )
-    if drift and not forced(situation) and resource.spec.drift_policy is DriftPolicy.IGNORE:
+    if (
+        drift
+        and not forced(situation.resource)
+        and resource.spec.drift_policy is DriftPolicy.IGNORE
+    ):
         # Tags are not read at every look: a message about them would come and go.
         ignored = _differences(observed, differing, None)
         message = f"drift is ignored: {ignored}" if ignored else f"{observed.name} is as wanted"
@@ -95,7 +99,7 @@ def _out_of_sync(
     refused = refusals.standing(situation, desired)
     if refused is not None:
         return refused
-    if _failed_before(update, differing) and not forced(situation):
+    if _failed_before(update, differing) and not forced(situation.resource):
         failure = (update.failure if update is not None else None) or "the engine gave no reason"
         return Decision(
             pictures.update_failed(

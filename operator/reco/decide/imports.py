@@ -105,7 +105,7 @@ def _start(
     resource = situation.resource
     spec = resource.spec.import_
     before = resource.status.import_
-    wanted = digest([spec.source.manifest(), spec.mode.value, observed.fields.get("schemaArn")])
+    wanted = digest([spec.source.manifest(), spec.mode.value, observed.details.get("schema")])
     source = _source(wanted, observed.details.get("source"), before)
     if any(not runs.finished(job) for job in jobs):
         return [], {}
@@ -130,7 +130,8 @@ def _start(
         "mode": spec.mode.value,
         "publishAttributionMetricsToS3": spec.publish_attribution_metrics_to_s3,
     }
-    return [runs.create(resource, "DatasetImportJob", trigger, source, job)], status
+    started = runs.create(resource, "DatasetImportJob", trigger, source, job, now=situation.now)
+    return [started], status
 
 
 def _source(wanted: str, listed: str | None, before: ImportStatus | None) -> str:

@@ -21,6 +21,7 @@ from reco.decide.model import (
     Decision,
     Failure,
     Keep,
+    NotAsked,
     Observed,
     Situation,
     Verdict,
@@ -33,8 +34,6 @@ from reco.decide.rules import RULES
 def decide(situation: Situation) -> Decision:
     """Decide about one resource that stands for an external object."""
     if situation.resource.deleted is not None:
-        if isinstance(situation.observation, Failure):
-            return failures.decide(situation, situation.observation)
         return deletion.decide(situation)
     decision = _live(situation)
     reason = pause_reason(situation)
@@ -67,23 +66,29 @@ def _live(situation: Situation) -> Decision:
     moved = _moved_engine(situation)
     if moved is not None:
         return Decision(pictures.stuck(situation, Reason.ENGINE_MISMATCH, moved))
-    if isinstance(situation.observation, Failure):
-        return failures.decide(situation, situation.observation)
-    if situation.engine is None and isinstance(situation.desired, Waiting):
-        return _unasked(situation, situation.desired)
-    instead = rules.instead(situation)
-    if instead is not None:
-        return instead
-    if isinstance(situation.observation, Absent):
-        return absent.decide(situation, situation.observation)
-    decision = present.decide(situation, situation.observation)
-    if pause_reason(situation) is not None or not _in_charge(situation, situation.observation):
+    observation = situation.observation
+    match observation:
+        case NotAsked():
+            return _unasked(situation)
+        case Failure():
+            return failures.decide(situation, observation)
+        case Absent():
+            return rules.instead(situation) or absent.decide(situation, observation)
+        case Observed():
+            return rules.instead(situation) or _present(situation, observation)
+
+
+def _present(situation: Situation, observed: Observed) -> Decision:
+    decision = present.decide(situation, observed)
+    if pause_reason(situation) is not None or not _in_charge(situation, observed):
         return decision
-    return rules.orchestrate(situation, decision)
+    return RULES[situation.resource.key.kind].orchestrate(situation, decision)
 
 
-def _unasked(situation: Situation, waiting: Waiting) -> Decision:
+def _unasked(situation: Situation) -> Decision:
     """Show that no engine could be asked: what was made is still there for all we know."""
+    wish = situation.desired
+    waiting = wish if isinstance(wish, Waiting) else Waiting("no engine was asked")
     exists = situation.resource.status.external is not None
     conditions = pictures.waiting(situation, waiting.reason, waiting.message, exists=exists)
     if situation.resource.kind.serves:

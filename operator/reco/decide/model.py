@@ -132,13 +132,17 @@ class Observed:
     created: datetime
     account: str | None = None
     region: str | None = None
+    doing: str | None = None
+    """What it is doing or waits for, in the engine's words."""
     failure: str | None = None
     """Why it failed, in the engine's words."""
     update: Update | None = None
     tags: Mapping[str, str] | None = None
     """None where the kind has no tags, or they were not read this time."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What the status shows beside: tracking id, metrics, training hours, endpoint, versions."""
+    """What the status shows beside, under names common to all engines: `tracking_id`, `metrics`,
+    `training_hours`, `endpoint`, `versions`, `source` (a digest), `schema` (the id of a dataset's
+    schema), `serves` (the id of the version that a campaign serves)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,11 @@ class Absent:
     """False while an answer might still be older than a call whose outcome is unknown."""
     blocked_by: str | None = None
     """Something else that stands where ours should, such as the group's other event tracker."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """No engine was asked, so nothing is known of the object: least of all that it is gone."""
 
 
 class ErrorClass(StrEnum):
@@ -182,8 +191,8 @@ class Failure:
     """Whether the call may have been carried out: no answer came."""
 
 
-Observation = Observed | Absent | Failure
-"""What the engine said when asked about an object."""
+Observation = Observed | Absent | NotAsked | Failure
+"""What the engine said when asked about an object, or that nobody asked it."""
 
 
 Wish = Desired | Waiting | Unsupported
@@ -203,6 +212,13 @@ class EngineView:
     """The account, where it is known before anything is there."""
     deletion_policy: DeletionPolicy | None = None
     """The class's default."""
+    unproven: frozenset[str] = frozenset()
+    """Kinds for which the call that makes one can't be proved afterwards: it may be carried out
+    again when it is repeated, or its result carries no mark of ours. The intent is recorded."""
+    repeatable: frozenset[str] = frozenset()
+    """Those of them of which a repeated call may be carried out again, and be paid again."""
+    goes_with_parent: frozenset[str] = frozenset()
+    """Kinds that the engine can't delete alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +265,21 @@ class Situation:
     failures: int = 0
     """How many looks in a row have failed."""
     timing: Timing = Timing()
+
+    @property
+    def unproven(self) -> bool:
+        """Whether the call that makes the object can't be proved afterwards."""
+        return self.engine is not None and self.resource.key.kind in self.engine.unproven
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a repeated call may make the object twice."""
+        return self.engine is not None and self.resource.key.kind in self.engine.repeatable
+
+    @property
+    def goes_with_parent(self) -> bool:
+        """Whether the engine can't delete the object alone."""
+        return self.engine is not None and self.resource.key.kind in self.engine.goes_with_parent
 
 
 # What to do ------------------------------------------------------------------------------------

@@ -35,9 +35,10 @@ def decide(situation: Situation, observed: Observed) -> Decision:
                 (AddFinalizer(),),
                 look_again=0.0,
             )
+    # Of what could be made twice the intent stays: it says when lists are sure to show the first.
     status = {
         "external": _external_record(observed),
-        "intent": None,
+        **({} if situation.repeatable else {"intent": None}),
         **rules.details(situation, observed),
     }
     decision = _by_state(situation, observed)
@@ -67,10 +68,18 @@ def _by_state(situation: Situation, observed: Observed) -> Decision:
     job = resource.kind.runs_to_completion
     match observed.state:
         case State.CREATING if job:
-            return Decision(pictures.creating(situation, Reason.QUEUED, "waits for the engine"))
+            return Decision(
+                pictures.creating(
+                    situation, Reason.QUEUED, observed.doing or "waits for the engine"
+                )
+            )
         case State.CREATING | State.RUNNING:
             return Decision(
-                pictures.creating(situation, rules.moving, f"the engine works on {observed.name}")
+                pictures.creating(
+                    situation,
+                    rules.moving,
+                    observed.doing or f"the engine works on {observed.name}",
+                )
             )
         case State.STOPPING | State.STOPPED:
             return Decision(

@@ -29,7 +29,7 @@ def kept(situation: Situation) -> Mapping[str, Any] | None:
 def standing(situation: Situation, desired: Desired) -> Decision | None:
     """Return what to show while a refusal stands: the wish is the same, and nobody insists."""
     refusal = situation.resource.status.refusal
-    if refusal is None or refusal.digest != desired.digest or forced(situation):
+    if refusal is None or refusal.digest != desired.digest or forced(situation.resource):
         return None
     reason = Reason(refusal.reason)
     if reason is Reason.INVALID_SPEC:

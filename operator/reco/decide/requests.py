@@ -1,5 +1,6 @@
 """What a person asks for beside the spec: to leave a resource alone, or to try again now."""
 
+from reco.api.resource import Resource
 from reco.api.vocabulary import ANNOTATION_PAUSED, ANNOTATION_RECONCILE
 from reco.decide.conditions import timestamp
 from reco.decide.model import Situation
@@ -18,8 +19,7 @@ def pause_reason(situation: Situation) -> str | None:
     return None if value <= timestamp(situation.now) else f"annotation {ANNOTATION_PAUSED}: {value}"
 
 
-def forced(situation: Situation) -> bool:
+def forced(resource: Resource) -> bool:
     """Whether a person has asked, by annotation, to try again now."""
-    resource = situation.resource
     token = resource.annotations.get(ANNOTATION_RECONCILE)
     return token is not None and token != resource.status.last_handled_reconcile_at

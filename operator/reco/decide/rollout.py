@@ -85,7 +85,7 @@ def details(situation: Situation, observed: Observed) -> Mapping[str, Any]:
     serving = situation.resource.status.serving
     current = serving.current if serving is not None else None
     previous = serving.previous if serving is not None else None
-    arn = observed.fields.get("solutionVersionArn")
+    arn = observed.details.get("serves")
     found = next(
         (
             version.key.name

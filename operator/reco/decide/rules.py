@@ -41,11 +41,6 @@ def _nothing_more(_situation: Situation, _observed: Observed) -> Mapping[str, An
 class Rules:
     """How one kind differs from the generic lifecycle."""
 
-    records_intent: bool = False
-    """Whether the call to create it can't be proved from the outside: a repeated one would be
-    carried out again, or its result carries no mark of ours."""
-    deletable: bool = True
-    """Whether the engine can delete it alone; otherwise it goes with its parent."""
     stoppable: bool = False
     """Whether a run of it can be stopped."""
     mended_by_update: bool = False
@@ -96,7 +91,7 @@ def tracker_details(_situation: Situation, observed: Observed) -> Mapping[str, A
 
 RULES: dict[str, Rules] = {
     "DatasetGroup": Rules(),
-    "Schema": Rules(records_intent=True),
+    "Schema": Rules(),
     "Dataset": Rules(
         problem=schedule.problem_of_dataset,
         related=imports.related,
@@ -104,7 +99,6 @@ RULES: dict[str, Rules] = {
         orchestrate=imports.orchestrate,
     ),
     "DatasetImportJob": Rules(
-        deletable=False,
         outlives_external=True,
         moving=Reason.IMPORTING,
         done=Reason.IMPORTED,
@@ -115,8 +109,6 @@ RULES: dict[str, Rules] = {
         orchestrate=training.orchestrate,
     ),
     "SolutionVersion": Rules(
-        records_intent=True,
-        deletable=False,
         stoppable=True,
         moving=Reason.TRAINING,
         done=Reason.TRAINED,

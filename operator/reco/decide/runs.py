@@ -19,6 +19,7 @@ from reco.decide.schedule import Schedule
 
 ANNOTATION_TRIGGER = f"{GROUP}/trigger"
 ANNOTATION_INPUT = f"{GROUP}/input"
+ANNOTATION_STARTED = f"{GROUP}/started-time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,20 @@ def good(run: Resource) -> bool:
 def input_of(run: Resource, otherwise: str | None) -> str | None:
     """Return the digest of what a run was started with: it stands on the run from the start."""
     return run.annotations.get(ANNOTATION_INPUT, otherwise)
+
+
+def started(run: Resource) -> datetime | None:
+    """Return when a run was made by whoever started it, or None where nobody wrote that down.
+
+    It is older than anything that the engine made of the run, even where the resource is younger,
+    because it was restored from a backup.
+    """
+    text = run.annotations.get(ANNOTATION_STARTED)
+    try:
+        time = datetime.fromisoformat(text) if text is not None else None
+    except ValueError:
+        return None
+    return time if time is not None and time.tzinfo is not None else None
 
 
 def made(run: Resource) -> datetime:
@@ -106,10 +121,20 @@ def on_schedule(
 
 
 def create(
-    parent: Resource, kind: str, trigger: Trigger, input_: str, spec: dict[str, Any]
+    parent: Resource,
+    kind: str,
+    trigger: Trigger,
+    input_: str,
+    spec: dict[str, Any],
+    *,
+    now: datetime,
 ) -> CreateResource:
     """Return the action that starts a run."""
-    annotations = {ANNOTATION_TRIGGER: trigger.cause, ANNOTATION_INPUT: input_}
+    annotations = {
+        ANNOTATION_TRIGGER: trigger.cause,
+        ANNOTATION_INPUT: input_,
+        ANNOTATION_STARTED: timestamp(now),
+    }
     if trigger.scheduled is not None:
         annotations[f"{GROUP}/scheduled-time"] = timestamp(trigger.scheduled)
     return CreateResource(

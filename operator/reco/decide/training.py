@@ -230,7 +230,8 @@ def _start(
         "solutionRef": {"name": resource.key.name},
         "trainingMode": trigger.mode or TrainingMode.FULL.value,
     }
-    return [runs.create(resource, "SolutionVersion", trigger, input_, spec)], handled, None
+    version = runs.create(resource, "SolutionVersion", trigger, input_, spec, now=situation.now)
+    return [version], handled, None
 
 
 def _noted(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER
-from reco.loop.store import StoreError, StoreNotFound
+from reco.cluster.errors import StoreError, StoreNotFound
 
 REPORTER: Final = "reco.dev/operator"
 _SAME_EVENT: Final = timedelta(hours=1)

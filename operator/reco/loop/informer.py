@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, parse
+from reco.cluster.errors import StoreError
 from reco.loop.cache import Cache
-from reco.loop.store import Store, StoreError
+from reco.loop.store import Store
 
 _SETTLED: Final = 2.0
 _TICK: Final = 1.0

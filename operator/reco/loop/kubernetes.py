@@ -1,163 +1,20 @@
-"""The store over the real Kubernetes API: the only module that knows the `kubernetes` package.
+"""The store and the lease over the real Kubernetes API, with the paths of our kinds."""
 
-Of that package it uses the transport of the async half alone (connections, credentials, TLS);
-objects stay dictionaries, and the paths of the API are spelled out here.
-"""
-
-import asyncio
-import json
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, Protocol
-
-import aiohttp
-from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.incluster_config import load_incluster_config
-from kubernetes.aio.config.kube_config import load_kube_config
+from typing import Any, Final
 
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER
+from reco.cluster.api import KubernetesAPI
+from reco.cluster.errors import StoreConflict, StoreNotFound
 from reco.loop.events import EventRecorder, micro_time
 from reco.loop.informer import slim
 from reco.loop.lease import LeaseRecord
-from reco.loop.store import (
-    StoreConflict,
-    StoreError,
-    StoreExists,
-    StoreForbidden,
-    StoreInvalid,
-    StoreNotFound,
-    StoreUnavailable,
-)
 
 PAGE: Final = 500
 _MERGE_PATCH: Final = "application/merge-patch+json"
-_BY_REASON: Final[Mapping[str, type[StoreError]]] = {
-    "AlreadyExists": StoreExists,
-    "Conflict": StoreConflict,
-}
-_BY_CODE: Final[Mapping[int, type[StoreError]]] = {
-    400: StoreInvalid,
-    401: StoreForbidden,
-    403: StoreForbidden,
-    404: StoreNotFound,
-    405: StoreInvalid,
-    409: StoreConflict,
-    410: StoreConflict,
-    413: StoreInvalid,
-    415: StoreInvalid,
-    422: StoreInvalid,
-}
-
-
-class RequestObserver(Protocol):
-    """What wants to know of requests to the API: the metrics."""
-
-    def requested(self, method: str, host: str, code: str, seconds: float) -> None:
-        """A request ended with an HTTP status, or with `<error>` for none at all."""
-        ...
-
-
-async def load_configuration(kubeconfig: Path | None) -> Configuration:
-    """Return how to reach the API: by a kubeconfig, or as a pod by its service account.
-
-    Raises:
-        ValueError: if neither says how.
-    """
-    configuration = Configuration()
-    try:
-        if kubeconfig is None:
-            load_incluster_config(  # type: ignore[no-untyped-call]  # has no types
-                client_configuration=configuration
-            )
-        else:
-            await load_kube_config(  # type: ignore[no-untyped-call]  # has no types
-                config_file=str(kubeconfig),
-                client_configuration=configuration,
-                persist_config=False,
-            )
-    except ConfigException as error:
-        where = "the pod's service account" if kubeconfig is None else kubeconfig
-        raise ValueError(
-            f"can't tell from {where} how to reach the Kubernetes API: {error};"
-            " outside a cluster, name a kubeconfig (--kubeconfig or RECO_KUBECONFIG)"
-        ) from error
-    return configuration
-
-
-class KubernetesAPI:
-    """Requests for JSON, with deadlines, and answers or `StoreError`."""
-
-    def __init__(
-        self,
-        configuration: Configuration,
-        *,
-        timeout: float = 30.0,
-        observer: RequestObserver | None = None,
-    ) -> None:
-        """Make a client; nothing is sent yet.
-
-        Args:
-            configuration: from `load_configuration`.
-            timeout: seconds for one request, from connecting to the last byte.
-            observer: told of every request.
-        """
-        self._client = ApiClient(configuration)
-        self._client.user_agent = FIELD_MANAGER
-        self._host = str(configuration.host)
-        self._timeout = timeout
-        self._observer = observer
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]  # has no types
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        """Send one request and return the object that the API answers with.
-
-        Raises:
-            StoreError: of the subclass that says what the refusal means.
-        """
-        began = time.monotonic()
-        code = "<error>"
-        try:
-            _, url, headers, data, _ = await self._client.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            async with asyncio.timeout(self._timeout):
-                response = await self._client.call_api(
-                    method, url, headers, data, _request_timeout=self._timeout
-                )
-                answer = await response.read()  # type: ignore[no-untyped-call]  # has no types
-            code = str(response.status)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            what = "no answer in time" if isinstance(error, TimeoutError) else error
-            raise StoreUnavailable(f"{method} {path}: {what}") from error
-        finally:
-            if self._observer is not None:
-                self._observer.requested(method, self._host, code, time.monotonic() - began)
-        content = _decode(answer)
-        if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
-            raise _error(f"{method} {path}", response.status, content)
-        return content
 
 
 class KubernetesStore:
@@ -301,20 +158,6 @@ async def _unless_gone(request: Awaitable[Resource]) -> Resource | None:
         return await request
     except StoreNotFound:
         return None
-
-
-def _decode(answer: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(answer)
-    except ValueError:  # a proxy's error page, for instance
-        return {"message": answer[:500].decode(errors="replace")}
-    return content if isinstance(content, dict) else {"message": str(content)[:500]}
-
-
-def _error(request: str, status: int, content: Mapping[str, Any]) -> StoreError:
-    reason = str(content.get("reason") or "")
-    class_ = _BY_REASON.get(reason) or _BY_CODE.get(status) or StoreUnavailable
-    return class_(f"{request}: HTTP {status} {reason}: {content.get('message', '')}")
 
 
 class KubernetesLease:

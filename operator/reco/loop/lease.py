@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from reco.loop.store import StoreConflict, StoreError, StoreExists
+from reco.cluster.errors import StoreConflict, StoreError, StoreExists
 
 logger = logging.getLogger(__name__)
 

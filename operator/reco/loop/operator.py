@@ -17,25 +17,21 @@ from functools import partial
 from typing import Any, Final
 
 from reco.api.resource import Key
+from reco.cluster.api import KubernetesAPI, load_configuration
+from reco.cluster.errors import StoreError
 from reco.decide.model import Identity
 from reco.engines.port import EngineFactory
 from reco.loop.engines import Engines
 from reco.loop.events import EventRecorder
 from reco.loop.health import Health, Server
 from reco.loop.informer import Informer
-from reco.loop.kubernetes import (
-    KubernetesAPI,
-    KubernetesLease,
-    KubernetesStore,
-    load_configuration,
-)
+from reco.loop.kubernetes import KubernetesLease, KubernetesStore
 from reco.loop.lease import Lease, LeaseLost
 from reco.loop.metrics import Metrics
 from reco.loop.queue import WorkQueue
 from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
 from reco.loop.settings import Settings
-from reco.loop.store import StoreError
 from reco.loop.watch import Watch
 from reco.loop.workers import Workers
 

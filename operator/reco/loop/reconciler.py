@@ -14,10 +14,17 @@ from typing import Any, Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import FINALIZER, ConditionType, Reason
+from reco.cluster.errors import (
+    StoreConflict,
+    StoreError,
+    StoreExists,
+    StoreForbidden,
+    StoreInvalid,
+    StoreNotFound,
+)
 from reco.decide import deletion, engine_class, events, failures, lifecycle, requests
 from reco.decide.conditions import timestamp
 from reco.decide.model import (
-    Absent,
     Action,
     AddFinalizer,
     CreateExternal,
@@ -31,6 +38,7 @@ from reco.decide.model import (
     Failure,
     Identity,
     Keep,
+    NotAsked,
     Observation,
     RemoveFinalizer,
     Situation,
@@ -46,15 +54,7 @@ from reco.decide.references import Lookup, References, blocker, resolve
 from reco.decide.rules import RULES
 from reco.engines.port import Engine, EngineError
 from reco.loop.status import patch
-from reco.loop.store import (
-    Store,
-    StoreConflict,
-    StoreError,
-    StoreExists,
-    StoreForbidden,
-    StoreInvalid,
-    StoreNotFound,
-)
+from reco.loop.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ class Reconciler:
         desired: Wish = no_engine
         if resource.spec is not None and engine is not None:
             desired = self._desired(resource, references, engine)
-        observation: Observation = Absent()
+        observation: Observation = NotAsked()
         view = engine.view if engine is not None else None
         asks = (
             deletion.asks_engine(resource, view)
@@ -310,12 +310,11 @@ class Reconciler:
         return engine.desired(resource, completed)
 
     async def _observe(self, resource: Resource, engine: Engine, desired: Wish) -> Observation:
-        situation = _bare(resource, self.clock(), self.identity, desired, self.timing)
         try:
             return await engine.observe(
                 resource,
                 desired,
-                fresh=requests.forced(situation),
+                fresh=requests.forced(resource),
                 tags=_tags_wanted(resource, desired),
             )
         except EngineError as error:
@@ -467,12 +466,6 @@ def _tags_wanted(resource: Resource, desired: Wish) -> bool:
             or resource.is_true(ConditionType.DRIFTED)  # it may be the tags that have drifted
         )
     )
-
-
-def _bare(
-    resource: Resource, now: datetime, identity: Identity, desired: Wish, timing: Timing
-) -> Situation:
-    return Situation(resource, now, identity, None, desired, Absent(), timing=timing)
 
 
 def _unreachable(waiting: Waiting) -> Failure:

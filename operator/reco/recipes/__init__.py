@@ -1,7 +1,8 @@
 """The models: train, score and evaluate with numpy and scipy alone.
 
-`train` makes a `Model` of columns, `train_and_evaluate` its offline metrics too. `RECIPES` says
-what there is, which engine offers it, and which hyperparameters each recipe accepts.
+`train` makes a `Model` of columns, `train_and_evaluate` its offline metrics too; `refresh` takes a
+model to newer data. `RECIPES` says what there is, which engine offers it, and which hyperparameters
+each recipe accepts.
 
 Serving. A `Session` is what a model knows of one user now; it takes in events one by one:
 
@@ -24,6 +25,7 @@ from reco.recipes.artifact import ArtifactError, load, save
 from reco.recipes.data import Event, Interactions, Items, TrainingDataError, Users
 from reco.recipes.memory import predict
 from reco.recipes.model import Model, Scored
+from reco.recipes.refreshing import refresh
 from reco.recipes.registry import RECIPES, Hyperparameter, Recipe, validate_hyperparameters
 from reco.recipes.session import Session
 from reco.recipes.training import evaluate, train, train_and_evaluate
@@ -44,6 +46,7 @@ __all__ = [
     "evaluate",
     "load",
     "predict",
+    "refresh",
     "save",
     "train",
     "train_and_evaluate",

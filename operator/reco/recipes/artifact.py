@@ -36,7 +36,7 @@ from reco.recipes.scorers import (
 )
 
 FORMAT = "reco-model"
-VERSION = 2
+VERSION = 3
 
 _ALIGNMENT = 64
 _CHUNK = 1 << 20

@@ -170,15 +170,13 @@ def _linear(data: _Data) -> Scorers:
             half_life=settings.half_life,
         )
         rows = related.neighbours(data.learned, data.catalogue, None, shape)
-        scored = np.bincount(rows.others, minlength=len(counts)) > 0
     else:
         predictors, targets, weights = linear.fit(data.learned, counts, settings)
         table = linear.rows_of_items(data.learned, predictors, len(counts), settings)
         rows = DenseRows(weights, targets, *table)
-        scored = np.isin(np.arange(len(counts)), targets)
     return LinearScorer(
         rows=rows,
-        likeness=_likeness(data, scored),
+        likeness=_likeness(data, rows.scored(len(counts))),
         welcome=_welcome(data),
         half_life=settings.half_life,
         window=settings.window,

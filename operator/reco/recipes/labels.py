@@ -5,7 +5,7 @@ a value in its column (`GENRES=Drama`), so that equal values of different column
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -135,6 +135,10 @@ class Likeness:
             of_unscored.indptr[:-1].astype(np.int64),
             of_unscored.indices.astype(np.int32),
         )
+
+    def moved(self, to: Indices) -> Self:
+        """Return the same over a catalogue in which the items stand at `to`, ascending."""
+        return replace(self, scored=to[self.scored], unscored=to[self.unscored])
 
     def fill(self, scores: NDArray[np.float32]) -> None:
         """Write the scores of the unscored items, in place."""

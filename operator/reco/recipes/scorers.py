@@ -106,6 +106,9 @@ class LinearScorer:
     A profile is the sum over the newest `window` items that the matrix has a row for, newest first,
     of `2 ** (-place / half_life)` times the item's row. So an item more is one multiplication and
     one addition, and the cost of an event does not grow with the history.
+
+    `trained` are the items known at the training where more have come since: scores are
+    standardised by theirs, so that newer items change nothing about them.
     """
 
     rows: DenseRows | SparseRows
@@ -114,6 +117,7 @@ class LinearScorer:
     half_life: float
     window: int
     prior_share: float
+    trained: Indices | None = None
 
     def profile(self, history: Sequence[int]) -> Profile:
         """Return the faded sum of rows; nothing if no item of the history has one."""
@@ -149,7 +153,7 @@ class LinearScorer:
         scores = self.rows.spread(profile, len(welcome))
         if self.likeness is not None:
             self.likeness.fill(scores)
-        return tempered(scores, np.float32(self.prior_share) * welcome)
+        return tempered(scores, np.float32(self.prior_share) * welcome, self.trained)
 
     def _telling(self, history: Sequence[int], most: int) -> list[int]:
         """Return the newest items that have a row, oldest first."""
@@ -243,18 +247,19 @@ class NeighbourScorer(_Unconcerned):
 Scorers = PopularityScorer | LinearScorer | FactorScorer | TopicsScorer | NeighbourScorer
 
 
-def tempered(scores: Logits, bias: Logits | np.float32) -> Logits:
+def tempered(scores: Logits, bias: Logits | np.float32, trained: Indices | None = None) -> Logits:
     """Return logits: standardised scores and a bias, spread so that probabilities are plausible."""
-    logits = standardised(scores)
+    logits = standardised(scores, None if trained is None else scores[trained])
     logits += bias
     logits /= np.float32(_TEMPERATURE)
     return logits
 
 
-def standardised(scores: Logits) -> Logits:
-    """Return scores with mean 0 and standard deviation 1 over the catalogue."""
-    spread = scores.std()
-    centred: Logits = scores - scores.mean()
+def standardised(scores: Logits, among: Logits | None = None) -> Logits:
+    """Return scores with mean 0 and standard deviation 1 over the catalogue, or over `among`."""
+    among = scores if among is None else among
+    spread = among.std()
+    centred: Logits = scores - among.mean()
     return centred / spread if spread > 0 else centred
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from reco.cli.main import main
 from reco.emulator.core import Emulator
-from reco.emulator.store import StateError, Store
+from reco.emulator.state import StateError
+from reco.emulator.store import Store
 from reco.emulator.testing import simulated
 from reco.emulator.world import Settings
 

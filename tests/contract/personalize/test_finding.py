@@ -8,6 +8,7 @@ import pytest
 
 from reco.api.base import Intent
 from reco.api.resource import Owner, Resource
+from reco.decide import runs
 from reco.decide.model import Absent, Desired, ErrorClass, Observed
 from reco.emulator.world import Settings
 from reco.engines.port import EngineError
@@ -264,16 +265,44 @@ async def solution_and_version(estate: Estate) -> tuple[Resource, Desired]:
     return version, estate.desired(version)
 
 
-def test_what_a_solution_starts_is_absent_without_a_call_before_its_intent() -> None:
+def started_by_its_solution(estate: Estate, resource: Resource) -> Resource:
+    """Return a version as its Solution makes it now."""
+    return replace(
+        resource,
+        owners=(Owner("Solution", "movies", "uid-Solution-movies"),),
+        annotations={runs.ANNOTATION_STARTED: estate.time.clock().isoformat()},
+    )
+
+
+def test_what_a_solution_starts_is_told_from_older_versions_without_describing_them() -> None:
     async def scenario() -> None:
         estate = build()
-        made_by_hand, desired = await solution_and_version(estate)
-        version = replace(
-            made_by_hand, owners=(Owner("Solution", "movies", "uid-Solution-movies"),)
-        )
+        await estate.solution()
+        for number in range(3):
+            await estate.version(f"movies-{number}")
+        made = estate.resource("SolutionVersion", "movies-9", {"solutionRef": {"name": "movies"}})
+        estate.restart()
         estate.client.take()
-        assert await estate.engine.observe(version, desired) == Absent()
-        assert estate.client.take() == []
+        assert await estate.look(started_by_its_solution(estate, made)) == Absent()
+        assert estate.client.take() == ["ListSolutionVersions"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("refuse", [True, False])
+def test_r7_a_version_restored_without_its_status_is_found_and_not_trained_again(
+    *, refuse: bool
+) -> None:
+    async def scenario() -> None:
+        estate = build(settings=Settings(refuse_repeated_version_names=refuse))
+        by_hand, desired = await solution_and_version(estate)
+        version = started_by_its_solution(estate, by_hand)
+        trained = await estate.create(version)
+        await estate.pass_time(7200)
+        estate.restart()
+        found = await estate.engine.observe(version, desired)
+        assert isinstance(found, Observed)
+        assert found.id == trained.status.external.arn
 
     asyncio.run(scenario())
 

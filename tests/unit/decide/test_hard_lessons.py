@@ -12,6 +12,7 @@ from reco.decide.model import (
     Decision,
     Desired,
     ExternalVersion,
+    NotAsked,
     Situation,
     State,
     Waiting,
@@ -107,7 +108,12 @@ def test_r3_a_class_that_cannot_be_used_does_not_make_a_serving_campaign_look_do
     campaign = resource("Campaign", status=settled_status(wanted))
 
     decision = decide(
-        situation(campaign, engine=None, desired=Waiting("EngineClass aws can't be used"))
+        situation(
+            campaign,
+            engine=None,
+            desired=Waiting("EngineClass aws can't be used"),
+            observation=NotAsked(),
+        )
     )
 
     conditions = shown(campaign, decision)

@@ -1,6 +1,7 @@
 """Whose an external object is, and what may happen to it when the resource goes."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +17,13 @@ from reco.decide.model import (
     DeleteResource,
     ErrorClass,
     Failure,
+    NotAsked,
     RemoveFinalizer,
     State,
     StopExternal,
     TagExternal,
+    Timing,
+    Waiting,
 )
 from tests.support.situations import (
     ENGINE,
@@ -153,8 +157,24 @@ def test_r5_retain_lets_go_without_asking_the_engine() -> None:
     campaign = going(policy="Retain")
 
     assert not asks_engine(campaign, ENGINE)
-    decision = decide(situation(campaign, engine=None, observation=Absent()))
+    decision = decide(situation(campaign, engine=None, observation=NotAsked()))
     assert [type(action) for action in decision.actions] == [RemoveFinalizer]
+
+
+def test_r5_silence_is_not_taken_for_absence() -> None:
+    there = going()
+    never_made = resource("Campaign", spec={"deletionPolicy": "Delete"}, deleted=True)
+    live = resource("Campaign", status=settled_status(WANTED))
+
+    held = decide(situation(there, observation=NotAsked()))
+    free = decide(situation(never_made, observation=NotAsked()))
+    kept = decide(situation(live, observation=NotAsked(), desired=Waiting("no class")))
+
+    assert held.actions == ()
+    assert shown(there, held)["DeletionBlocked"] == "True/AwaitingDependency"
+    assert [type(action) for action in free.actions] == [RemoveFinalizer]
+    assert kept.actions == ()
+    assert shown(live, kept)["Available"] == "True/InSync"
 
 
 def test_r5_the_finalizer_stays_until_the_engine_says_that_nothing_is_there() -> None:
@@ -245,6 +265,47 @@ def test_r4_an_intent_without_a_result_is_looked_into_before_another_call() -> N
     (action,) = sure.actions
     assert isinstance(action, CreateExternal)
     assert action.record_intent
+
+
+def test_r4_a_training_is_not_started_while_lists_may_hide_one_of_the_same_name() -> None:
+    version = resource("SolutionVersion")
+    schema = resource("Schema")
+
+    assert decide(situation(version, observation=Absent(settled=False))).actions == ()
+    assert decide(situation(schema, observation=Absent(settled=False))).actions != ()
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_r4_a_version_is_let_go_only_once_whoever_applies_it_again_will_find_it(
+    policy: str,
+) -> None:
+    now = situation(resource("SolutionVersion")).now
+    intent = {"operation": "CreateSolutionVersion", "name": "shop_thing"}
+
+    def leaving(age: float) -> Any:
+        status = settled_status(WANTED) | {
+            "intent": {**intent, "time": (now - timedelta(seconds=age)).isoformat()}
+        }
+        spec = {"deletionPolicy": policy}
+        version = resource("SolutionVersion", spec=spec, status=status, deleted=True)
+        seen = observed(version, WANTED) if policy == "Delete" else NotAsked()
+        return decide(situation(version, observation=seen))
+
+    assert leaving(20).actions == ()
+    assert leaving(20).look_again == Timing().settle - 20
+    assert [type(action) for action in leaving(200).actions] == [RemoveFinalizer]
+
+
+def test_r4_the_intent_of_a_training_outlives_its_start() -> None:
+    now = situation(resource("SolutionVersion")).now
+    status = {"intent": {"operation": "Create", "name": "shop_thing", "time": now.isoformat()}}
+
+    def kept(kind: str) -> bool:
+        of = resource(kind, status=status)
+        return "intent" not in decide(situation(of, observation=observed(of, WANTED))).status
+
+    assert kept("SolutionVersion")
+    assert not kept("Schema")
 
 
 def test_another_region_in_the_class_stops_everything_and_says_so() -> None:

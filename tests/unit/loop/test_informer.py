@@ -6,10 +6,10 @@ import pytest
 
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource, parse
+from reco.cluster.errors import StoreUnavailable
 from reco.loop.informer import Informer
 from reco.loop.queue import WorkQueue
 from reco.loop.routing import connect
-from reco.loop.store import StoreUnavailable
 
 Body = dict[str, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from reco.cluster.errors import StoreConflict, StoreExists, StoreUnavailable
 from reco.loop.lease import Lease, LeaseLost, LeaseRecord, LeaseTiming
-from reco.loop.store import StoreConflict, StoreExists, StoreUnavailable
 
 
 @dataclass

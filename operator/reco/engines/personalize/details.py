@@ -195,9 +195,12 @@ async def nothing(_: Known, __: Seen) -> Mapping[str, Any]:
     return {}
 
 
-async def campaign(known: Known, _: Seen) -> Mapping[str, Any]:
-    """Show where a campaign answers."""
-    return {"endpoint": known.place.endpoint("personalize-runtime")}
+async def campaign(known: Known, seen: Seen) -> Mapping[str, Any]:
+    """Show where a campaign answers, and what it serves."""
+    return {
+        "endpoint": known.place.endpoint("personalize-runtime"),
+        "serves": seen.observed.fields.get("solutionVersionArn"),
+    }
 
 
 async def event_tracker(known: Known, seen: Seen) -> Mapping[str, Any]:
@@ -211,9 +214,10 @@ async def event_tracker(known: Known, seen: Seen) -> Mapping[str, Any]:
 async def dataset(known: Known, seen: Seen) -> Mapping[str, Any]:
     """Show what there is to import."""
     spec = seen.resource.spec
-    if spec is None or spec.import_ is None:
-        return {}
-    return await known.sources.at(spec.import_.source.s3, fresh=seen.fresh)
+    details = {"schema": seen.observed.fields.get("schemaArn")}
+    if spec is None or spec.import_ is None or spec.import_.source.s3 is None:
+        return details
+    return details | await known.sources.at(spec.import_.source.s3, fresh=seen.fresh)
 
 
 async def solution(known: Known, seen: Seen) -> Mapping[str, Any]:

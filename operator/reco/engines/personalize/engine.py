@@ -19,7 +19,13 @@ from reco.decide.model import (
 from reco.decide.references import References, blocker
 from reco.engines.personalize import errors
 from reco.engines.personalize.client import PersonalizeClient, pages
-from reco.engines.personalize.kinds import ROWS, Row
+from reco.engines.personalize.kinds import (
+    GOES_WITH_PARENT,
+    REPEATABLE,
+    ROWS,
+    UNPROVEN,
+    Row,
+)
 from reco.engines.personalize.observing import Observer
 from reco.engines.personalize.polling import PollSettings, Timers
 from reco.engines.personalize.render import Place, Rendered
@@ -72,6 +78,9 @@ class PersonalizeEngine:
             region=self._place.region,
             account=self._observer.account,
             deletion_policy=self._class.spec.deletion_policy,
+            unproven=UNPROVEN,
+            repeatable=REPEATABLE,
+            goes_with_parent=GOES_WITH_PARENT,
         )
 
     async def capabilities(self) -> Capabilities:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import AdoptionPolicy, ManagementPolicy
+from reco.decide import runs
 from reco.decide.model import Absent, Desired, ErrorClass
 from reco.engines.personalize import errors
 from reco.engines.personalize.client import PersonalizeClient, pages
@@ -231,26 +232,23 @@ async def event_tracker(finder: Finder, search: Search) -> str | Absent:
 async def solution_version(finder: Finder, search: Search) -> str | Absent:
     """Find a solution version by name; lists show none, so candidates are described.
 
-    What a Solution starts has a name that it has seen to be free: without a recorded intent there
-    is nothing to look for, and with one, only what was made since then can be it. What was made by
+    What a Solution started has a name that was free when it did: only what was made since then can
+    be it, also where the resource was restored from a backup that had no status. What was made by
     hand, or names its external, may stand for a version of long ago.
     """
     resource, desired, timers = search.resource, search.desired, finder.timers
     solution = desired.fields["solutionArn"] if desired is not None else None
     intent = resource.status.intent
     named = resource.spec is not None and resource.spec.external_name is not None
-    anything = named or not resource.owners
+    started = runs.started(resource) if resource.owners and not named else None
+    since = started - _CLOCK_SKEW if started is not None else None
     by_service = _SERVICE_NAME.fullmatch(search.name)
     if by_service is not None and solution is not None:
         return await finder.confirmed(search, f"{solution}/{by_service['id']}")
-    if intent is None and not anything:
-        return Absent()
     now = timers.time()
     called = finder.last_call(search).at
-    since = None
     if intent is not None:
         called = max(called, now - (timers.clock() - intent.time).total_seconds())
-        since = None if anything else intent.time - _CLOCK_SKEW
     snapshot = await finder.list(search, max(called, now - finder.settings.fast))
     # Without the solution at hand, the name alone has to do: it holds the namespace.
     candidates = (

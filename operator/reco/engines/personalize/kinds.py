@@ -35,6 +35,10 @@ class Row(Wire):
     details: Details = details.nothing
     """What the status shows beside the compared fields."""
     taggable: bool = True
+    proves_names: bool = True
+    """Whether a repeated call is refused and what it made is marked as ours by tags."""
+    refuses_repetition: bool = True
+    """Whether a repeated call is sure to be refused."""
     deletable: bool = True
     """False for what goes only with its parent."""
     stop: str | None = None
@@ -59,6 +63,7 @@ ROWS: dict[str, Row] = {
             read=read.schema,
             send=send.schema,
             taggable=False,
+            proves_names=False,
         ),
         Row(
             kind="Dataset",
@@ -97,6 +102,8 @@ ROWS: dict[str, Row] = {
             render=render.solution_version,
             read=read.solution_version,
             deletable=False,
+            proves_names=False,
+            refuses_repetition=False,
             stop="StopSolutionVersionCreation",
             runs=True,
             find=finding.solution_version,
@@ -124,3 +131,7 @@ ROWS: dict[str, Row] = {
     )
 }
 """By kind."""
+
+UNPROVEN = frozenset(kind for kind, row in ROWS.items() if not row.proves_names)
+REPEATABLE = frozenset(kind for kind, row in ROWS.items() if not row.refuses_repetition)
+GOES_WITH_PARENT = frozenset(kind for kind, row in ROWS.items() if not row.deletable)

@@ -134,6 +134,10 @@ def dataset_import_job(resource: Resource, references: References, place: Place)
             "an import needs a role that may read the source: set spec.roleARN, or"
             " spec.personalize.roleARN of the EngineClass"
         )
+    if spec.source.s3 is None:
+        return Unsupported(
+            "Personalize imports from S3 only: set spec.source.s3, or use the engine InCluster"
+        )
     once: dict[str, Any] = {"roleArn": role}
     if spec.publish_attribution_metrics_to_s3:
         once["publishAttributionMetricsToS3"] = True

@@ -1,0 +1,1 @@
+"""The Kubernetes API as a transport: requests, watches and what refusals mean."""

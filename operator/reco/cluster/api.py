@@ -1,0 +1,219 @@
+"""Requests to the Kubernetes API: the only module that knows the `kubernetes` package.
+
+Of that package it uses the transport of the async half alone (connections, credentials, TLS);
+objects stay dictionaries, and paths are spelled out by whoever asks.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import load_incluster_config
+from kubernetes.aio.config.kube_config import load_kube_config
+
+from reco.api.vocabulary import FIELD_MANAGER
+from reco.cluster.errors import (
+    StoreConflict,
+    StoreError,
+    StoreExists,
+    StoreForbidden,
+    StoreInvalid,
+    StoreNotFound,
+    StoreUnavailable,
+)
+
+_ERRORS: Final = 400
+_BY_REASON: Final[Mapping[str, type[StoreError]]] = {
+    "AlreadyExists": StoreExists,
+    "Conflict": StoreConflict,
+}
+_BY_CODE: Final[Mapping[int, type[StoreError]]] = {
+    400: StoreInvalid,
+    401: StoreForbidden,
+    403: StoreForbidden,
+    404: StoreNotFound,
+    405: StoreInvalid,
+    409: StoreConflict,
+    410: StoreConflict,
+    413: StoreInvalid,
+    415: StoreInvalid,
+    422: StoreInvalid,
+}
+
+
+class RequestObserver(Protocol):
+    """What wants to know of requests to the API: the metrics."""
+
+    def requested(self, method: str, host: str, code: str, seconds: float) -> None:
+        """A request ended with an HTTP status, or with `<error>` for none at all."""
+        ...
+
+
+async def load_configuration(kubeconfig: Path | None) -> Configuration:
+    """Return how to reach the API: by a kubeconfig, or as a pod by its service account.
+
+    Raises:
+        ValueError: if neither says how.
+    """
+    configuration = Configuration()
+    try:
+        if kubeconfig is None:
+            load_incluster_config(  # type: ignore[no-untyped-call]  # has no types
+                client_configuration=configuration
+            )
+        else:
+            await load_kube_config(  # type: ignore[no-untyped-call]  # has no types
+                config_file=str(kubeconfig),
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except ConfigException as error:
+        where = "the pod's service account" if kubeconfig is None else kubeconfig
+        raise ValueError(
+            f"can't tell from {where} how to reach the Kubernetes API: {error};"
+            " outside a cluster, name a kubeconfig (--kubeconfig or RECO_KUBECONFIG)"
+        ) from error
+    return configuration
+
+
+class KubernetesAPI:
+    """Requests for JSON, with deadlines, and answers or `StoreError`."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout: float = 30.0,
+        observer: RequestObserver | None = None,
+    ) -> None:
+        """Make a client; nothing is sent yet.
+
+        Args:
+            configuration: from `load_configuration`.
+            timeout: seconds for one request, from connecting to the last byte.
+            observer: told of every request.
+        """
+        self._client = ApiClient(configuration)
+        self._client.user_agent = FIELD_MANAGER
+        self._host = str(configuration.host)
+        self._timeout = timeout
+        self._observer = observer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]  # has no types
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the object that the API answers with.
+
+        Raises:
+            StoreError: of the subclass that says what the refusal means.
+        """
+        answer = await self._answer(
+            method,
+            path,
+            query,
+            body,
+            {"Accept": "application/json", "Content-Type": content_type, **(headers or {})},
+        )
+        return _decode(answer)
+
+    async def text(self, path: str, *, query: Mapping[str, str | int] | None = None) -> str:
+        """Read what is no JSON, such as a log; errors as `request`."""
+        answer = await self._answer("GET", path, query, None, {"Accept": "*/*"})
+        return answer.decode(errors="replace")
+
+    async def watch(
+        self, path: str, *, query: Mapping[str, str | int], seconds: int
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events of a watch, until the API ends it after about `seconds`.
+
+        Raises:
+            StoreError: if it is refused or breaks off.
+        """
+        query = {**query, "watch": "true", "timeoutSeconds": seconds}
+        try:
+            response = await self._send("GET", path, query, None, {"Accept": "application/json"})
+            if response.status >= _ERRORS:
+                raise _error(f"WATCH {path}", response.status, _decode(await response.read()))
+            async with asyncio.timeout(seconds + self._timeout):
+                async for line in response.response.content:
+                    if line.strip():
+                        yield _decode(line)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise StoreUnavailable(f"WATCH {path}: {error or 'no end in time'}") from error
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> bytes:
+        began = time.monotonic()
+        code = "<error>"
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._send(method, path, query, body, headers)
+                answer: bytes = await response.read()
+            code = str(response.status)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            what = "no answer in time" if isinstance(error, TimeoutError) else error
+            raise StoreUnavailable(f"{method} {path}: {what}") from error
+        finally:
+            if self._observer is not None:
+                self._observer.requested(method, self._host, code, time.monotonic() - began)
+        if response.status >= _ERRORS:
+            raise _error(f"{method} {path}", response.status, _decode(answer))
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> Any:  # noqa: ANN401 - the package's response has no types
+        _, url, sent, data, _ = await self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params=dict(headers),
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        seconds = query.get("timeoutSeconds") if query else None
+        timeout = self._timeout + float(seconds or 0)
+        return await self._client.call_api(method, url, sent, data, _request_timeout=timeout)
+
+
+def _decode(answer: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(answer)
+    except ValueError:  # a proxy's error page, for instance
+        return {"message": answer[:500].decode(errors="replace")}
+    return content if isinstance(content, dict) else {"message": str(content)[:500]}
+
+
+def _error(request: str, status: int, content: Mapping[str, Any]) -> StoreError:
+    reason = str(content.get("reason") or "")
+    class_ = _BY_REASON.get(reason) or _BY_CODE.get(status) or StoreUnavailable
+    return class_(f"{request}: HTTP {status} {reason}: {content.get('message', '')}")

@@ -1,0 +1,282 @@
+"""The engine's own objects in the cluster: a view kept true by watches, and the calls on them.
+
+One list and one watch a kind show all objects of an EngineClass, so looking at a resource costs no
+call. What a call of ours returned is in the view at once; an object that the view lacks is asked
+for before anybody may think that it is gone.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from reco.cluster.errors import StoreConflict, StoreError, StoreNotFound
+from reco.engines.incluster.objects import (
+    Manifest,
+    ObjectKey,
+    collection,
+    key_of,
+    path_of,
+)
+
+WATCHED: Final = (
+    "ConfigMap",
+    "Service",
+    "Deployment",
+    "StatefulSet",
+    "Job",
+    "Pod",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+)
+LABEL_CLASS: Final = "reco.dev/engine-class"
+LABEL_OWNER: Final = "reco.dev/owner"
+FIELD_MANAGER: Final = "reco-engine"
+
+_PAGE: Final = 500
+_WATCH_SECONDS: Final = 300
+_RETRY_SECONDS: Final = 2.0
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+
+logger = logging.getLogger(__name__)
+
+
+class API(Protocol):
+    """Requests to the Kubernetes API; all raise `StoreError`."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Send a request and return the JSON object of the answer."""
+        ...
+
+    async def text(self, path: str, *, query: Mapping[str, str | int] | None = None) -> str:
+        """Read what is no JSON."""
+        ...
+
+    def watch(
+        self, path: str, *, query: Mapping[str, str | int], seconds: int
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events of a watch until it ends."""
+        ...
+
+
+class Cluster:
+    """The objects of one EngineClass."""
+
+    def __init__(self, api: API, engine_class: str, namespaces: Sequence[str] = ()) -> None:
+        """See nothing yet; `run` starts to look.
+
+        Args:
+            api: sends the requests.
+            engine_class: the class whose objects are watched, by their label.
+            namespaces: to look in; none means all.
+        """
+        self.api = api
+        self._selector = f"{LABEL_CLASS}={engine_class}"
+        self._namespaces = tuple(namespaces) or ("",)
+        self._objects: dict[ObjectKey, Manifest] = {}
+        self._by_owner: dict[str, set[ObjectKey]] = {}
+        self._gone: dict[ObjectKey, int] = {}  # an answer that comes late must not bring one back
+        self._unlisted = {(kind, namespace) for kind in WATCHED for namespace in self._namespaces}
+        self._listed = asyncio.Event()
+        self._notify: Callable[[Manifest], None] = lambda _object: None
+
+    # Looking
+
+    async def run(self, notify: Callable[[Manifest], None]) -> None:
+        """Keep the view true until cancelled, and hand over each object that changed."""
+        self._notify = notify
+        async with asyncio.TaskGroup() as group:
+            for kind, namespace in sorted(self._unlisted):
+                group.create_task(self._follow(kind, namespace))
+
+    async def ready(self) -> None:
+        """Wait until every kind was listed once."""
+        await self._listed.wait()
+
+    def get(self, key: ObjectKey) -> Manifest | None:
+        """Return an object as the view has it."""
+        return self._objects.get(key)
+
+    def owned(self, owner: str) -> list[Manifest]:
+        """Return the objects that carry an owner's label, sorted."""
+        return [self._objects[key] for key in sorted(self._by_owner.get(owner, ()))]
+
+    async def find(self, key: ObjectKey) -> Manifest | None:
+        """Return an object from the view, or else from the API, whoever's it is."""
+        found = self._objects.get(key)
+        if found is not None:
+            return found
+        try:
+            return await self.api.request("GET", path_of(key))
+        except StoreNotFound:
+            return None
+
+    async def _follow(self, kind: str, namespace: str) -> None:
+        while True:
+            try:
+                version = await self._list(kind, namespace)
+                self._unlisted.discard((kind, namespace))
+                if not self._unlisted:
+                    self._listed.set()
+                while True:
+                    version = await self._watch(kind, namespace, version)
+            except StoreConflict:
+                continue  # what was seen last is too old to go on from
+            except StoreError as error:
+                logger.warning("can't watch %s, and try again: %s", kind, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _list(self, kind: str, namespace: str) -> str:
+        found: dict[ObjectKey, Manifest] = {}
+        token, version = "", ""
+        while True:
+            query: dict[str, str | int] = {"labelSelector": self._selector, "limit": _PAGE}
+            if token:
+                query["continue"] = token
+            page = await self.api.request(
+                "GET",
+                collection(kind, namespace),
+                query=query,
+            )
+            for item in page["items"]:
+                whole = {"kind": kind, **item}
+                found[key_of(whole)] = whole
+            version = page["metadata"]["resourceVersion"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                break
+        here = [
+            key
+            for key in self._objects
+            if key.kind == kind and namespace in {"", key.namespace} and key not in found
+        ]
+        for key in here:
+            self._remove(self._objects[key])
+        for manifest in found.values():
+            self._take(manifest)
+        return str(version)
+
+    async def _watch(self, kind: str, namespace: str, version: str) -> str:
+        query: dict[str, str | int] = {
+            "labelSelector": self._selector,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+        }
+        events = self.api.watch(collection(kind, namespace), query=query, seconds=_WATCH_SECONDS)
+        async for event in events:
+            manifest = {"kind": kind, **event["object"]}
+            match event["type"]:
+                case "ADDED" | "MODIFIED":
+                    self._take(manifest)
+                case "DELETED":
+                    self._remove(manifest)
+                case "ERROR":
+                    raise StoreConflict(f"WATCH {kind}: {event['object'].get('message')}")
+                case _:
+                    pass  # a bookmark
+            version = manifest["metadata"]["resourceVersion"]
+        return version
+
+    def _take(self, manifest: Manifest) -> None:
+        key = key_of(manifest)
+        known = self._objects.get(key)
+        newest = self._gone.get(key, 0) if known is None else _version(known)
+        if newest >= _version(manifest):
+            return
+        manifest = {**manifest, "metadata": _slim(manifest["metadata"])}
+        self._objects[key] = manifest
+        owner = _owner(manifest)
+        if owner is not None:
+            self._by_owner.setdefault(owner, set()).add(key)
+        self._notify(manifest)
+
+    def _remove(self, manifest: Manifest) -> None:
+        key = key_of(manifest)
+        known = self._objects.get(key)
+        if known is None or known["metadata"]["uid"] != manifest["metadata"]["uid"]:
+            return
+        del self._objects[key]
+        self._gone[key] = max(_version(known), _version(manifest))
+        owner = _owner(known)
+        if owner is not None:
+            self._by_owner.get(owner, set()).discard(key)
+            if not self._by_owner.get(owner):
+                self._by_owner.pop(owner, None)
+        self._notify(manifest)
+
+    # Changing
+
+    async def apply(self, manifest: Manifest) -> None:
+        """Make an object as its manifest says, or change it to be so (server-side apply)."""
+        answer = await self.api.request(
+            "PATCH",
+            path_of(key_of(manifest)),
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body=manifest,
+            content_type=_APPLY,
+        )
+        self._take({"kind": manifest["kind"], **answer})
+
+    async def create(self, manifest: Manifest) -> None:
+        """Make an object that is never changed afterwards.
+
+        Raises:
+            StoreExists: if there is one of that name.
+        """
+        key = key_of(manifest)
+        await self.api.request(
+            "POST",
+            collection(key.kind, key.namespace),
+            query={"fieldManager": FIELD_MANAGER},
+            body=manifest,
+        )
+
+    async def annotate(self, key: ObjectKey, annotations: Mapping[str, str | None]) -> None:
+        """Set annotations of an object, and remove those that are None."""
+        answer = await self.api.request(
+            "PATCH",
+            path_of(key),
+            query={"fieldManager": FIELD_MANAGER},
+            body={"metadata": {"annotations": dict(annotations)}},
+            content_type=_MERGE,
+        )
+        self._take({"kind": key.kind, **answer})
+
+    async def delete(self, manifest: Manifest) -> None:
+        """Ask for deletion of exactly this object; what it owns goes first or along with it."""
+        key = key_of(manifest)
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": manifest["metadata"]["uid"]},
+            "propagationPolicy": "Background",
+        }
+        try:
+            await self.api.request("DELETE", path_of(key), body=body)
+        except (StoreNotFound, StoreConflict):
+            self._remove(manifest)  # gone, or the name is another object's now
+
+
+def _owner(manifest: Manifest) -> str | None:
+    owner = (manifest["metadata"].get("labels") or {}).get(LABEL_OWNER)
+    return str(owner) if owner is not None else None
+
+
+def _version(manifest: Manifest) -> int:
+    return int(manifest["metadata"].get("resourceVersion") or 0)
+
+
+def _slim(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what nobody here reads."""
+    return {name: value for name, value in metadata.items() if name != "managedFields"}

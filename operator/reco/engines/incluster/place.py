@@ -1,0 +1,240 @@
+"""Where the engine works: the settings of its class, and what follows from them for every pod."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reco.api.in_cluster import InClusterSettings, Placement, Resources, S3Endpoint
+from reco.api.resource import Key, Resource
+from reco.api.vocabulary import API_VERSION, GROUP, DeletionPolicy
+from reco.decide import deletion, names
+from reco.decide.model import EngineView
+from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER
+from reco.engines.incluster.objects import quantity
+from reco.workload import addresses
+from reco.workload.storage import Owner
+from reco.workload.tasks import (
+    PASSWORD_VARIABLE,
+    S3,
+    SOURCE_PREFIX,
+    SOURCES,
+    Group,
+    OnlineStore,
+    Storage,
+)
+
+STORAGE_PATH = "/storage"
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One EngineClass's settings, and the names and environment that come from them."""
+
+    settings: InClusterSettings
+    view: EngineView
+    cluster: str
+    """The cluster id, for the mark of ownership in storage."""
+
+    def labels(self, resource: Resource, role: str) -> dict[str, str]:
+        """Return the labels of a resource's objects."""
+        return {
+            "app.kubernetes.io/managed-by": "reco-operator",
+            "app.kubernetes.io/name": f"reco-{role}",
+            "app.kubernetes.io/instance": owner_label(resource.key),
+            LABEL_CLASS: self.view.class_name,
+            LABEL_OWNER: owner_label(resource.key),
+        }
+
+    def owned(self, resource: Resource, *, holds_data: bool = False) -> list[dict[str, Any]]:
+        """Return the owner references of a resource's objects.
+
+        What holds data has one only while its policy is `Delete`: Kubernetes would take it along.
+        """
+        if holds_data and deletion.policy(resource, self.view) is DeletionPolicy.RETAIN:
+            return []
+        return [
+            {
+                "apiVersion": API_VERSION,
+                "kind": resource.key.kind,
+                "name": resource.key.name,
+                "uid": resource.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+
+    def group(self, group: Resource) -> Group:
+        """Return what pods are told of their dataset group."""
+        storage = self.settings.storage
+        s3 = storage.s3
+        return Group(
+            name=names.external_name(group),
+            storage=Storage(
+                s3=S3(
+                    bucket=s3.bucket,
+                    prefix=s3.prefix,
+                    endpoint_url=s3.endpoint_url,
+                    region=s3.region,
+                )
+                if s3 is not None
+                else None,
+                path=STORAGE_PATH if s3 is None else None,
+            ),
+            owner=Owner(
+                cluster=self.cluster,
+                namespace=group.key.namespace,
+                name=group.key.name,
+                uid=group.uid,
+            ),
+        )
+
+    @property
+    def source_endpoint(self) -> S3Endpoint | None:
+        """The endpoint that bulk data is read from."""
+        return self.settings.sources or self.settings.storage.s3
+
+    def sources(self) -> S3:
+        """Return what pods are told of that endpoint."""
+        endpoint = self.source_endpoint
+        if endpoint is None:
+            return S3()
+        return S3(endpoint_url=endpoint.endpoint_url, region=endpoint.region)
+
+    def online_store(self, group: Resource) -> OnlineStore:
+        """Return the address of a group's online store."""
+        url = self.settings.online_store.url
+        if url is None:
+            host = f"{store_name(group)}.{group.key.namespace}.svc"
+            url = f"redis://{host}:6379/0"
+        return OnlineStore(url=url)
+
+    def storage_environment(self) -> list[dict[str, Any]]:
+        """Return the variables by which a pod may use the storage."""
+        return _credentials(self.settings.storage.s3)
+
+    def source_environment(self) -> list[dict[str, Any]]:
+        """Return the variables by which a pod may read sources where they are apart."""
+        if self.settings.sources is None:
+            return []
+        return [
+            {**variable, "name": f"{SOURCE_PREFIX}{variable['name']}"}
+            for variable in _credentials(self.settings.sources)
+        ]
+
+    def store_environment(self, group: Resource) -> list[dict[str, Any]]:
+        """Return the variable by which a pod may use the online store."""
+        store = self.settings.online_store
+        if store.managed is not None:
+            return [_secret(PASSWORD_VARIABLE, store_name(group), "password")]
+        if store.password_secret_ref is not None:
+            reference = store.password_secret_ref
+            return [_secret(PASSWORD_VARIABLE, reference.name, reference.key)]
+        return []
+
+    def volumes(self, claim: str | None = None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return volumes and their mounts: the storage's, and a source's where one is named."""
+        storage = self.settings.storage.persistent_volume_claim
+        found = [("storage", STORAGE_PATH, storage.claim_name, False)] if storage else []
+        if claim is not None:
+            found.append(("sources", SOURCES, claim, True))
+        return [
+            (
+                {
+                    "name": name,
+                    "persistentVolumeClaim": {"claimName": claim_name}
+                    | ({"readOnly": True} if read_only else {}),
+                },
+                {"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {}),
+            )
+            for name, path, claim_name, read_only in found
+        ]
+
+
+def owner_label(key: Key) -> str:
+    """Return the label by which a resource's objects are found: it fits whatever the name."""
+    digest = hashlib.sha256(f"{key.namespace}/{key.name}".encode()).hexdigest()[:16]
+    return f"{key.kind.lower()}-{digest}"
+
+
+def store_name(group: Resource) -> str:
+    """Return the name of a group's managed online store."""
+    return addresses.service(group.key.name, "online-store")
+
+
+def catalog_name(group: Resource) -> str:
+    """Return the name of a group's catalog."""
+    return addresses.service(group.key.name, "catalog")
+
+
+def runtime_name(group: Resource) -> str:
+    """Return the name of a group's runtime, which answers for all its campaigns."""
+    return addresses.service(group.key.name, "runtime")
+
+
+def group_of(lineage: Sequence[Resource]) -> Resource:
+    """Return the DatasetGroup at the end of a lineage.
+
+    Raises:
+        ValueError: if there is none: whoever renders waits for it first.
+    """
+    for resource in lineage:
+        if resource.key.kind == "DatasetGroup":
+            return resource
+    raise ValueError("no DatasetGroup among the parents")
+
+
+def address(service: str, namespace: str) -> str:
+    """Return the URL of a Service in the cluster."""
+    return f"http://{service}.{namespace}.svc"
+
+
+def resources(wanted: Resources, default: Resources) -> dict[str, Any]:
+    """Return a container's resources; what a setting leaves out is the role's default."""
+    memory = wanted.memory or default.memory
+    requests = {"cpu": wanted.cpu or default.cpu, "memory": memory}
+    limits = {
+        "cpu": wanted.cpu_limit or default.cpu_limit,
+        "memory": wanted.memory_limit or wanted.memory or default.memory_limit or memory,
+    }
+    return {"requests": _given(requests), "limits": _given(limits)}
+
+
+def memory_limit(rendered: Mapping[str, Any]) -> int | None:
+    """Return the bytes that a container with these resources may use."""
+    number = quantity(rendered["limits"].get("memory", ""))
+    return int(number) if number is not None else None
+
+
+def placed(placement: Placement) -> dict[str, Any]:
+    """Return where pods run, as fields of their spec."""
+    return _given(
+        {
+            "nodeSelector": dict(placement.node_selector) if placement.node_selector else None,
+            "tolerations": [one.manifest() for one in placement.tolerations or ()] or None,
+            "priorityClassName": placement.priority_class_name,
+        }
+    )
+
+
+def _credentials(endpoint: S3Endpoint | None) -> list[dict[str, Any]]:
+    if endpoint is None or endpoint.credentials_secret_ref is None:
+        return []
+    secret = endpoint.credentials_secret_ref.name
+    return [_secret(name, secret, name, optional="TOKEN" in name) for name in _CREDENTIALS]
+
+
+def _secret(variable: str, name: str, key: str, *, optional: bool = False) -> dict[str, Any]:
+    reference: dict[str, Any] = {"name": name, "key": key}
+    if optional:
+        reference["optional"] = True
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+ANNOTATION_TAGS = f"{GROUP}/tags"
+"""A user's tags, as JSON: their keys need not be keys of annotations."""

@@ -1,0 +1,30 @@
+"""Files in an S3-compatible bucket, or in a folder where a volume is mounted.
+
+`open_storage` opens where a dataset group keeps its files, `Sources` where bulk data comes from.
+Both give an `ObjectStore`: whole files under keys, written at once or not at all, and errors that
+say what to do. Calls block; a server makes them in a thread.
+"""
+
+from reco.storage.locations import Source, Sources, open_storage
+from reco.storage.port import (
+    AccessDenied,
+    Entry,
+    NotFound,
+    ObjectStore,
+    StorageError,
+    Unavailable,
+    digest_of,
+)
+
+__all__ = [
+    "AccessDenied",
+    "Entry",
+    "NotFound",
+    "ObjectStore",
+    "Source",
+    "Sources",
+    "StorageError",
+    "Unavailable",
+    "digest_of",
+    "open_storage",
+]

@@ -1,0 +1,90 @@
+"""From what a task says to where files are: the group's storage, and sources of bulk data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from reco.storage.folder import FolderStore
+from reco.storage.port import Entry, NotFound, ObjectStore
+from reco.storage.s3 import S3Store
+from reco.workload.tasks import S3, SOURCES, Storage
+
+_NEGLECTED: Final = ("_", ".")
+"""How names begin that writers of data sets leave beside their files, such as `_SUCCESS`."""
+
+
+def open_storage(storage: Storage) -> ObjectStore:
+    """Open the storage of a task; nothing is called yet.
+
+    Raises:
+        ValueError: neither a bucket nor a folder is named.
+    """
+    if storage.s3 is not None and storage.s3.bucket:
+        return S3Store(storage.s3)
+    if storage.path:
+        return FolderStore(Path(storage.path))
+    raise ValueError("storage needs either s3.bucket or path")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place that bulk data comes from."""
+
+    location: str
+    """As the user wrote it."""
+    store: ObjectStore
+    key: str
+
+    def files(self) -> Iterator[Entry]:
+        """Give the file, or all files below the prefix in the order of their names.
+
+        Raises:
+            NotFound: there is none.
+        """
+        one = self.store.find(self.key) if self.key and not self.location.endswith("/") else None
+        if one is not None:
+            yield one
+            return
+        found = False
+        for entry in self.store.entries(self.key):
+            below = entry.key.removeprefix(self.key).split("/")
+            if entry.size and not any(part.startswith(_NEGLECTED) for part in below):
+                found = True
+                yield entry
+        if not found:
+            raise NotFound(
+                f"{self.location} holds no data: there is no such file, and no file that is not "
+                f"empty below it. Check the location"
+            )
+
+
+class Sources:
+    """Opens locations that users wrote."""
+
+    def __init__(self, s3: S3, folder: str = SOURCES) -> None:
+        """Say at which S3 endpoint, and below which folder, locations may lie."""
+        self._s3 = s3
+        self._folder = Path(folder)
+
+    def open(self, location: str) -> Source:
+        """Open `s3://bucket/key` or `file:///sources/path`.
+
+        Raises:
+            NotFound: it is neither.
+        """
+        parts = urlsplit(location, allow_fragments=False)
+        if parts.scheme == "s3" and parts.netloc:
+            # A key is taken as it stands: `?` and `%` are letters of it.
+            key = location.removeprefix(f"s3://{parts.netloc}").strip("/")
+            s3 = self._s3.model_copy(update={"bucket": parts.netloc, "prefix": ""})
+            return Source(location, S3Store(s3), key)
+        path = Path(unquote(location.removeprefix("file://")))
+        if parts.scheme == "file" and path.is_relative_to(self._folder):
+            key = path.relative_to(self._folder).as_posix().removeprefix(".")
+            return Source(location, FolderStore(self._folder), key)
+        raise NotFound(
+            f"{location} is no location of data: write s3://bucket/file-or-prefix, or "
+            f"file://{self._folder}/path on a mounted volume"
+        )

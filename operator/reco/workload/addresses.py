@@ -1,0 +1,57 @@
+"""Where pods answer: names of Services, ports and paths, all computed, none looked up.
+
+Clients name a campaign by its ARN, as in Amazon Personalize. Only the end of it counts, the
+external name, so an application that moves here from the service keeps the ARNs it has.
+"""
+
+import hashlib
+import re
+from typing import Final
+
+PORT: Final = 8080
+"""Where every pod of ours listens, for requests, health and metrics alike."""
+SERVICE_PORT: Final = 80
+HEALTH: Final = "/healthz"
+READY: Final = "/readyz"
+METRICS: Final = "/metrics"
+
+CATALOG_VERSIONS: Final = "/versions"
+"""Answers `{"versions": [VersionManifest, ...]}`."""
+CATALOG_SNAPSHOTS: Final = "/snapshots"
+"""Answers `{"snapshots": [SnapshotManifest, ...]}`."""
+CATALOG_SOURCE: Final = "/source"
+"""`?location=...` answers `{"digest": ..., "objects": n}` or `{"problem": ...}`."""
+
+_LABEL: Final = 63
+_NOT_A_LABEL: Final = re.compile(r"[^a-z0-9-]+")
+
+
+def arn(noun: str, name: str) -> str:
+    """Return the ARN of an object of the in-cluster engine, such as a `campaign`."""
+    return f"arn:reco:personalize:::{noun}/{name}"
+
+
+def named_in(arn_: str) -> str:
+    """Return the external name in an ARN of any partition, account and region; empty if none."""
+    return arn_.rpartition(":")[2].partition("/")[2]
+
+
+def service(name: str, role: str) -> str:
+    """Return the name of the Service of an external object: a DNS label of at most 63 characters.
+
+    Different names never meet: one that had to be changed to fit ends with a hash of the original.
+    """
+    label = _NOT_A_LABEL.sub("-", name.lower()).strip("-")
+    longest = _LABEL - 1 - len(role)
+    if label != name or len(label) > longest or not label[:1].isalpha():
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        label = f"{f'r-{label}'[: longest - 9].rstrip('-')}-{digest}"
+    return f"{label}-{role}"
+
+
+def campaign_service(name: str, namespace: str) -> str:
+    """Return the Service of a campaign, by its external name.
+
+    `shop_movies-for-you` in namespace `shop` is `movies-for-you-ranker`.
+    """
+    return service(name.removeprefix(f"{namespace}_"), "ranker")
