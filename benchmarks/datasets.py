@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reco.recipes import Interactions, Items
+from reco.recipes import Interactions, Items, Users
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,12 +28,13 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Interactions, items, and what to call an item when showing it to people."""
+    """Interactions, items, what to call an item when showing it to people, and users if known."""
 
     name: str
     interactions: Interactions
     items: Items
     titles: dict[str, str]
+    users: Users | None = None
 
 
 def find_movielens() -> Path | None:
@@ -104,8 +105,8 @@ def synthetic(
     """Make up a data set.
 
     Items belong to a genre and stand in an order within it, like the parts of series. A user likes
-    a few genres, drifts between them, and often moves on to an item a few places further. Some
-    items of each genre are far more popular than others.
+    a few genres, declares two of them as topics, drifts between them, and often moves on to an item
+    a few places further. Some items of each genre are far more popular than others.
     """
     rng = np.random.default_rng(seed)
     genres = _GENRES.split()
@@ -115,8 +116,11 @@ def synthetic(
     lengths = np.minimum(_lengths(rng, users, ratings), items // 4)
 
     rows: list[tuple[str, str, float, int]] = []
+    declared: dict[str, str] = {}
     for user, length in enumerate(lengths.tolist()):
         tastes = 0.97 * rng.dirichlet(np.full(len(genres), 0.15)) + 0.03 / len(genres)
+        favourites = [genres[genre] for genre in np.argsort(-tastes)[:2].tolist()]
+        declared[f"u{user:04}"] = "|".join(favourites)
         seen: set[int] = set()
         genre, place, time = 0, -1, 1_450_000_000 + int(rng.integers(900 * DAY))
         while len(seen) < length:
@@ -143,6 +147,7 @@ def synthetic(
         _interactions(rows),
         Items.of(ids, categories={"GENRES": [genres[genre] for genre in genre_of]}),
         dict(zip(ids, _titles(items), strict=True)),
+        Users.of(list(declared), {"TOPICS": list(declared.values())}),
     )
 
 

@@ -118,7 +118,7 @@ def cost_cases() -> list[Case]:
 
 def without_newest(user: HeldOutUser, events: int) -> HeldOutUser:
     """Return the user as known before their newest events arrived; at least one stays."""
-    return HeldOutUser(user.history[: max(1, len(user.history) - events)], user.relevant)
+    return replace(user, history=user.history[: max(1, len(user.history) - events)])
 
 
 def measure(dataset: Dataset, case: Case, folds: Sequence[NDArray[np.str_]]) -> list[Measured]:

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import linalg
 
-from reco.recipes.data import Histories, Indices
+from reco.recipes.data import Indices
+from reco.recipes.encoding import Histories
+from reco.recipes.near import Near
 
 Matrix = NDArray[np.float64]
 
@@ -35,7 +37,8 @@ class LinearSettings:
     `next_share` weighs the second model against the first. An item predicts if at least
     `minimum_predictor_count` users touched it, up to `maximum_predictors`, or if it is among the
     `cheap_predictors` most touched; likewise for targets. `stand_ins` is how many predictors
-    represent an item that is none.
+    represent an item that is none. Where more than `dense_items` items could be targets, no matrix
+    is solved for: each item keeps `neighbours` instead.
     """
 
     half_life: float = 4.0
@@ -49,6 +52,8 @@ class LinearSettings:
     maximum_predictors: int = 4096
     maximum_targets: int = 20_000
     stand_ins: int = 8
+    dense_items: int = 50_000
+    neighbours: int = 200
 
 
 def most_interacted(counts: Indices, minimum: int, maximum: int) -> Indices:
@@ -57,39 +62,31 @@ def most_interacted(counts: Indices, minimum: int, maximum: int) -> Indices:
     return np.sort(by_count[counts[by_count] >= minimum]).astype(np.int32)
 
 
-def fading(history: Indices, half_life: float, window: int) -> tuple[Indices, NDArray[np.float32]]:
-    """Return the newest `window` items of an oldest-first history and their weights, newest 1."""
-    newest = history[-window:]
-    age = np.arange(len(newest) - 1, -1, -1)
-    return newest, np.exp2(-age / half_life).astype(np.float32)
-
-
 def rows_of_items(
     histories: Histories, predictors: Indices, items: int, settings: LinearSettings
-) -> sparse.csr_array:
-    """Return the items x predictors table that turns a history into a profile.
+) -> tuple[NDArray[np.int64], Indices, NDArray[np.float32]]:
+    """Return the items x predictors table (CSR) that turns a history into a profile.
 
     A predictor is itself; any other item is its nearest predictors, in shares that sum to 1.
     """
-    near = histories.near(items, settings.half_life, settings.window)[:, predictors].tocsr()
-    near.sort_indices()
-    itself = np.full(items, -1, dtype=np.int32)
-    itself[predictors] = np.arange(len(predictors), dtype=np.int32)
-    starts, rows, shares = [0], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
-    for item in range(items):
-        if itself[item] >= 0:
-            rows.append(itself[item : item + 1])
-            shares.append(np.ones(1, np.float32))
-        else:
-            of_item = slice(near.indptr[item], near.indptr[item + 1])
-            nearest = np.argsort(-near.data[of_item], kind="stable")[: settings.stand_ins]
-            weight = near.data[of_item][nearest]
-            rows.append(near.indices[of_item][nearest].astype(np.int32))
-            shares.append((weight / max(weight.sum(), 1e-12)).astype(np.float32))
-        starts.append(starts[-1] + len(rows[-1]))
-    return sparse.csr_array(
-        (np.concatenate(shares), np.concatenate(rows), starts), shape=(items, len(predictors))
-    )
+    row_of = np.full(items, -1, dtype=np.int32)
+    row_of[predictors] = np.arange(len(predictors), dtype=np.int32)
+    rows: list[Indices] = [row_of[at : at + 1] for at in range(items)]
+    shares = [np.ones(1, np.float32)] * items
+    near = Near.of(histories, items, settings.half_life, settings.window)
+    for part in near.parts(np.flatnonzero(row_of < 0)):
+        counted = near.count(part)
+        for item, start, end in zip(
+            part.tolist(), counted.indptr.tolist(), counted.indptr[1:].tolist(), strict=False
+        ):
+            others = row_of[counted.indices[start:end]]
+            weight = counted.data.real[start:end][others >= 0]
+            others = others[others >= 0]
+            nearest = np.lexsort((others, -weight))[: settings.stand_ins]
+            rows[item] = others[nearest]
+            shares[item] = weight[nearest] / max(weight[nearest].sum(), np.float32(1e-12))
+    starts = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    return starts, np.concatenate(rows), np.concatenate(shares)
 
 
 def fit(
@@ -106,37 +103,39 @@ def fit(
     row_of = np.full(len(counts), -1, dtype=np.int32)
     row_of[predictors] = np.arange(len(predictors), dtype=np.int32)
 
-    weights = _together(histories, predictors, targets, row_of, settings)
-    weights += settings.next_share * _next(histories, predictors, targets, row_of, settings)
+    weights = _next(histories, predictors, targets, row_of, settings)
+    weights *= np.float32(settings.next_share)
+    _add_together(weights, histories, predictors, targets, row_of, settings)
     return predictors, targets, weights
 
 
-def _together(
+def _add_together(
+    weights: NDArray[np.float32],
     histories: Histories,
     predictors: Indices,
     targets: Indices,
     row_of: Indices,
     settings: LinearSettings,
-) -> NDArray[np.float32]:
+) -> None:
     """EASE: with P the inverse of the regularised Gram matrix, B = -P / diag(P), diagonal 0.
 
-    A target that is no predictor has no diagonal to keep at zero: its column is plain ridge.
+    A target that is no predictor has no diagonal to keep at zero: its column is plain ridge. Adds
+    to `weights`, because a second matrix of this size would be most of the memory.
     """
     seen = histories.seen(len(row_of))
     of_predictors = seen[:, predictors]
-    gram = (of_predictors.T @ of_predictors).toarray()
+    gram = (of_predictors.T @ of_predictors).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += settings.ridge_together
     inverse = _inverse(gram)
-
-    weights = np.empty((len(predictors), len(targets)), dtype=np.float32)
+    diagonal = -np.diag(inverse)
     for start in range(0, len(targets), _TARGETS_PER_BLOCK):
         block = targets[start : start + _TARGETS_PER_BLOCK]
         rows = row_of[block]
         dense, plain = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
-        weights[:, start + dense] = inverse[:, rows[dense]] / -np.diag(inverse)[rows[dense]]
-        weights[rows[dense], start + dense] = 0
-        weights[:, start + plain] = inverse @ (of_predictors.T @ seen[:, block[plain]]).toarray()
-    return weights
+        columns = inverse[:, rows[dense]] / diagonal[rows[dense]]
+        columns[rows[dense], np.arange(len(dense))] = 0
+        weights[:, start + dense] += columns
+        weights[:, start + plain] += inverse @ (of_predictors.T @ seen[:, block[plain]]).toarray()
 
 
 def _inverse(positive_definite: Matrix) -> Matrix:
@@ -171,11 +170,11 @@ def _next(
     decay = 2.0 ** (-1.0 / settings.half_life)
     items = histories.items
     to_the_end = histories.to_the_end()
-    column_of = np.full(len(row_of), -1, dtype=np.int64)
-    column_of[targets] = np.arange(len(targets))
+    column_of = np.full(len(row_of), -1, dtype=np.int32)
+    column_of[targets] = np.arange(len(targets), dtype=np.int32)
 
     past = np.zeros(len(predictors) ** 2)
-    to_future: list[tuple[NDArray[np.int64], float]] = []
+    future = np.zeros(len(predictors) * len(targets), dtype=np.float32)
     for lag, rows in histories.lagged(settings.window):
         row = row_of[items[rows]].astype(np.int64)
         earlier, row = rows[row >= 0], row[row >= 0]
@@ -183,7 +182,7 @@ def _next(
         if lag > 0:
             column = column_of[items[later]]
             pairs = (row * len(targets) + column)[column >= 0]
-            to_future.append((pairs, lag * decay ** (lag - 1)))
+            np.add.at(future, pairs, np.float32(lag * decay ** (lag - 1)))
         other = row_of[items[later]].astype(np.int64)
         both = other >= 0
         splits = np.minimum(to_the_end[later[both]], settings.window - lag)
@@ -196,22 +195,10 @@ def _next(
     gram[diagonal] = gram[diagonal] / 2 + settings.ridge_next
     factor = linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
 
-    future = _summed(to_future, len(predictors), len(targets))
-    weights = np.empty((len(predictors), len(targets)), dtype=np.float32)
+    weights = future.reshape(len(predictors), len(targets))
     for start in range(0, len(targets), _TARGETS_PER_BLOCK):
         block = slice(start, start + _TARGETS_PER_BLOCK)
         weights[:, block] = linalg.cho_solve(
-            factor, future[:, block].toarray(), overwrite_b=True, check_finite=False
+            factor, weights[:, block].astype(np.float64), overwrite_b=True, check_finite=False
         )
     return weights
-
-
-def _summed(
-    weighted_pairs: list[tuple[NDArray[np.int64], float]], rows: int, columns: int
-) -> sparse.csc_array:
-    """Add up flat (row * columns + column) positions, each group with its own weight."""
-    pairs = np.concatenate([pairs for pairs, _ in weighted_pairs] or [np.zeros(0, np.int64)])
-    weights = np.concatenate([np.full(len(p), w) for p, w in weighted_pairs] or [np.zeros(0)])
-    return sparse.coo_array(
-        (weights, (pairs // columns, pairs % columns)), shape=(rows, columns)
-    ).tocsc()

@@ -4,40 +4,59 @@ A model keeps the catalogue and the training histories, so a user seen in traini
 recommendations without the data set at hand; newer events are passed in and count at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reco.recipes.data import Catalogue, Event, Histories, Indices, Strings, latest_mentions
-from reco.recipes.scorers import NeighbourScorer, Scorers, best
+from reco.recipes.data import Event, Strings
+from reco.recipes.encoding import Catalogue, Histories
+from reco.recipes.labels import UserLabels
+from reco.recipes.scorers import Logits, NeighbourScorer, Scorers, best
+from reco.recipes.session import Session
 
 SECONDS_PER_DAY = 86_400
 DEFAULT_AGE_CUT_OFF_DAYS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """An item of an answer and its score; None where the recipe or the item has no score."""
 
     item_id: str
     score: float | None
 
 
+class Question(TypedDict, total=False):
+    """What `Model.top` can be asked beside the number of items."""
+
+    item_id: str | None
+    allowed: NDArray[np.bool_] | None
+    exclude: Sequence[str]
+    remove_seen: bool | None
+    exploration_weight: float
+    exploration_item_age_cut_off: float
+    seed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A recipe's trained arrays with one way of answering.
 
-    `event_type` is the only type the model learned from and listens to, or None for every type.
-    `remove_seen` leaves a user's own items out of recommendations; `with_scores` says whether the
-    recipe shows scores; `explores` whether exploration concerns it.
+    `placed` says of each item whether anything is known to score it by; `users` are the labels of
+    the users data set, where the recipe reads it. `event_type` is the only type the model learned
+    from and listens to, or None for every type. `remove_seen` leaves a user's own items out of
+    recommendations; `with_scores` says whether the recipe shows scores; `explores` whether
+    exploration concerns it.
     """
 
     recipe: str
     catalogue: Catalogue
     histories: Histories
     scorer: Scorers
+    placed: NDArray[np.bool_]
+    users: UserLabels | None = None
     event_type: str | None = None
     remove_seen: bool = True
     with_scores: bool = True
@@ -63,13 +82,48 @@ class Model:
             for item_id, timestamp in zip(ids.tolist(), times.tolist(), strict=True)
         ]
 
-    def recommend(
+    def session(
         self,
+        events: Sequence[Event] = (),
         *,
-        user_history: Sequence[Event] = (),
-        item_id: str | None = None,
+        user_id: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Return what is known of one user, ready to be asked and to take in events.
+
+        It starts from the training history of `user_id`, where there is one, and `events` in any
+        order; without either it is a new user's. `attributes` are the user's categorical columns,
+        values separated by ``|``, and replace those of the users data set trained with.
+        """
+        times: dict[int, int] = {}
+        if user_id is not None:
+            rows = self.histories.rows_of(user_id)
+            times = dict(
+                zip(
+                    self.histories.items[rows].tolist(),
+                    self.histories.timestamps[rows].tolist(),
+                    strict=True,
+                )
+            )
+        for item, time in self._heard(events):
+            if times.get(item, time) <= time:
+                times.pop(item, None)
+                times[item] = time
+        labels = (
+            np.zeros(0, dtype=np.int32)
+            if self.users is None
+            else self.users.of_user(user_id, attributes)
+        )
+        return Session(self.catalogue, self.scorer, self.event_type, times, labels)
+
+    def top(
+        self,
+        session: Session,
         count: int = 25,
+        *,
+        item_id: str | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        exclude: Sequence[str] = (),
         remove_seen: bool | None = None,
         exploration_weight: float = 0.0,
         exploration_item_age_cut_off: float = DEFAULT_AGE_CUT_OFF_DAYS,
@@ -77,67 +131,86 @@ class Model:
     ) -> list[Scored]:
         """Return at most `count` items, best first, equal scores by item id.
 
-        `user_history` is everything known of the user, in any order: training history and newer
-        events. `item_id` is the item asked about; only related items use it. `allowed` masks
-        `item_ids`. Scores sum to 1 over every item the user could get before `allowed` applies, so
-        a filter shortens an answer and leaves its scores alone. `exploration_weight` (0 to 1) lifts
-        items with few interactions, created at most `exploration_item_age_cut_off` days before the
-        newest interaction, by an amount drawn from `seed`.
+        `item_id` is the item asked about; only related items use it. `allowed` masks `item_ids`,
+        `exclude` names items to leave out. Scores sum to 1 over every item the user could get
+        before those two apply, so a filter shortens an answer and leaves its scores alone.
+        `exploration_weight` (0 to 1) lifts items with few interactions, created at most
+        `exploration_item_age_cut_off` days before the newest interaction, by an amount drawn from
+        `seed`.
         """
-        seen = self.encode_history(user_history)
         item = self._known(item_id)
-        logits = self.scorer.logits(seen, item)
+        logits = self.scorer.logits(session.profile, session.labels, item)
         if self.explores and exploration_weight > 0:
-            logits = logits + exploration_weight * self._curiosity(
+            logits = logits + np.float32(exploration_weight) * self._curiosity(
                 logits, exploration_item_age_cut_off, seed
             )
         candidates = np.ones(len(logits), dtype=np.bool_)
         if self.remove_seen if remove_seen is None else remove_seen:
-            candidates[seen] = False
+            candidates[list(session.times)] = False
         if item is not None:
             candidates[item] = False
-        scores = _softmax(logits, candidates)
+        largest, total = _normaliser(logits, candidates)
         if allowed is not None:
             candidates &= allowed
-        return [
-            Scored(str(self.item_ids[at]), float(scores[at]) if self.with_scores else None)
-            for at in best(logits, candidates, count)
-        ]
+        if exclude:
+            left_out = self.catalogue.index(exclude)
+            candidates[left_out[left_out >= 0]] = False
+        at = best(logits, candidates, count)
+        ids = self.item_ids[at].tolist()
+        if not self.with_scores:
+            return [Scored(item_id, None) for item_id in ids]
+        scores = np.exp(logits[at].astype(np.float64) - largest) / total
+        return list(map(Scored, ids, scores.tolist()))
 
-    def rank(
-        self, *, candidates: Sequence[str], user_history: Sequence[Event] = ()
-    ) -> list[Scored]:
+    def ranked(self, session: Session, candidates: Sequence[str]) -> list[Scored]:
         """Return every candidate, best first; scores of the known ones sum to 1.
 
-        A candidate without interactions in training comes last, without a score, in input order.
+        A candidate that the model has no place for (neither interactions nor metadata tell it
+        anything) comes last, without a score, in input order.
         """
-        at = self.catalogue.index(candidates)
-        known = (at >= 0) & (self.catalogue.counts[at] > 0)
-        unscored = [
-            Scored(item_id, None)
-            for item_id, scored in zip(candidates, known, strict=True)
-            if not scored
-        ]
-        at = np.sort(at[known])
-        logits = self.scorer.logits(self.encode_history(user_history), None)[at]
-        scores = _softmax(logits, np.ones(len(at), dtype=np.bool_))
-        ranked = [
-            Scored(str(self.item_ids[at[k]]), float(scores[k]))
-            for k in np.argsort(-logits, kind="stable")
-        ]
-        return ranked + unscored
+        given = self.catalogue.index(candidates)
+        known = (given >= 0) & self.placed[given]
+        at = np.sort(given[known])
+        logits = self.scorer.logits(session.profile, session.labels, None)[at]
+        largest, total = _normaliser(logits, np.ones(len(at), dtype=np.bool_))
+        order = np.argsort(-logits, kind="stable")
+        scores = np.exp(logits[order].astype(np.float64) - largest) / total
+        ranked = list(map(Scored, self.item_ids[at[order]].tolist(), scores.tolist()))
+        return ranked + [Scored(candidates[k], None) for k in np.flatnonzero(~known).tolist()]
 
-    def encode_history(self, events: Sequence[Event]) -> Indices:
-        """Return the distinct known items of events the model listens to, oldest first."""
+    def recommend(
+        self,
+        *,
+        user_history: Sequence[Event] = (),
+        user_id: str | None = None,
+        count: int = 25,
+        **question: Unpack[Question],
+    ) -> list[Scored]:
+        """Answer as `top` does, for a session of these events and this user."""
+        return self.top(self.session(user_history, user_id=user_id), count, **question)
+
+    def rank(
+        self,
+        *,
+        candidates: Sequence[str],
+        user_history: Sequence[Event] = (),
+        user_id: str | None = None,
+    ) -> list[Scored]:
+        """Answer as `ranked` does, for a session of these events and this user."""
+        return self.ranked(self.session(user_history, user_id=user_id), candidates)
+
+    def _heard(self, events: Sequence[Event]) -> list[tuple[int, int]]:
+        """Return position and time of the known items of events the model listens to."""
         heard = [
             event
             for event in events
             if self.event_type is None or event.event_type == self.event_type
         ]
         heard.sort(key=lambda event: event.timestamp)
-        items = self.catalogue.index([event.item_id for event in heard])
-        items = items[items >= 0]
-        return items[latest_mentions(items)]
+        items = self.catalogue.index([event.item_id for event in heard]).tolist()
+        return [
+            (item, event.timestamp) for item, event in zip(items, heard, strict=True) if item >= 0
+        ]
 
     def _known(self, item_id: str | None) -> int | None:
         """Return the position of the item asked about, None if it is unknown or of no concern."""
@@ -146,9 +219,7 @@ class Model:
         at = int(self.catalogue.index([item_id])[0])
         return at if at >= 0 else None
 
-    def _curiosity(
-        self, logits: NDArray[np.float64], age_cut_off: float, seed: int
-    ) -> NDArray[np.float64]:
+    def _curiosity(self, logits: Logits, age_cut_off: float, seed: int) -> Logits:
         """Return a random lift per item: uniform, larger the fewer interactions, 0 for old items.
 
         The largest possible lift, for an item nobody touched, is the spread of this user's logits:
@@ -158,15 +229,15 @@ class Model:
         young = age <= age_cut_off * SECONDS_PER_DAY
         uncertainty = 1 / np.sqrt(1 + self.catalogue.counts)
         drawn = np.random.default_rng(seed).random(len(logits))
-        lift: NDArray[np.float64] = np.ptp(logits) * young * uncertainty * drawn
+        lift: Logits = (np.ptp(logits) * young * uncertainty * drawn).astype(np.float32)
         return lift
 
 
-def _softmax(logits: NDArray[np.float64], candidates: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return probabilities over the candidates, 0 elsewhere."""
-    if not candidates.any():
-        return np.zeros(len(logits))
-    largest = logits[candidates].max()
-    powers = np.where(candidates, np.exp(np.minimum(logits - largest, 0.0)), 0.0)
-    probabilities: NDArray[np.float64] = powers / powers.sum()
-    return probabilities
+def _normaliser(logits: Logits, candidates: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the largest logit of the candidates and the sum of exp(logit - largest)."""
+    chosen = logits[candidates]
+    if len(chosen) == 0:
+        return 0.0, 1.0
+    largest = chosen.max()
+    chosen -= largest
+    return float(largest), float(np.exp(chosen, out=chosen).sum())

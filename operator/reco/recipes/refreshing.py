@@ -10,25 +10,28 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from reco.recipes.data import Catalogue, Indices, Interactions, Items, encode
+from reco.recipes.data import Indices, Items
+from reco.recipes.encoding import Log, encode
+from reco.recipes.labels import Labels, Likeness
 from reco.recipes.model import Model
-from reco.recipes.related import categories_of
-from reco.recipes.scorers import LinearScorer
+from reco.recipes.scorers import LinearScorer, Welcome
+from reco.recipes.training import Data
+
+Rows = NDArray[np.float32]
 
 
 def refresh(
     model: Model,
-    interactions: Interactions,
+    interactions: Data,
     *,
     items: Items | None = None,
     event_value_threshold: float | None = None,
 ) -> Model:
     """Return the model over the data sets as they are now.
 
-    An item that the training did not know is predicted as the items most like it in their
-    categories are, on average; without categories, as an item that nobody touched.
+    An item that the training did not know is predicted as those are that share its categories, on
+    average; without categories, as an item that nobody touched.
 
     Raises ValueError for a recipe without personalised weights.
     """
@@ -38,58 +41,53 @@ def refresh(
     before = model.catalogue
     now = items or Items.of([])
     ids = np.union1d(before.item_ids, now.ids)
-    catalogue, histories = encode(
-        interactions.selected(model.event_type, event_value_threshold), Items(ids)
-    )
+    log = interactions
+    if not isinstance(log, Log):
+        log = Log.of(log, model.event_type, event_value_threshold)
+    catalogue, histories = encode(log, Items(ids))
     created = catalogue.created.copy()
     if now.creation_timestamps is not None:
         created[catalogue.index(now.ids)] = now.creation_timestamps
     known = catalogue.index(before.item_ids)
     created[known] = before.created
     catalogue = replace(catalogue, created=created)
-    return replace(
-        model,
-        catalogue=catalogue,
-        histories=histories,
-        scorer=_extended(scorer, catalogue, known, items),
-    )
+    labels = None
+    if now.categories:
+        labels = Labels.of(now.categories, catalogue.index(now.ids), len(catalogue.item_ids))
+    extended = _extended(scorer, labels, known, len(catalogue.item_ids))
+    placed = catalogue.counts > 0
+    placed[known] |= model.placed
+    if extended.likeness is not None:
+        placed[extended.likeness.unscored] = True
+    return replace(model, catalogue=catalogue, histories=histories, scorer=extended, placed=placed)
 
 
 def _extended(
-    scorer: LinearScorer, catalogue: Catalogue, known: Indices, items: Items | None
+    scorer: LinearScorer, labels: Labels | None, known: Indices, items: int
 ) -> LinearScorer:
-    """Return the scorer over a catalogue in which its own items stand at `known`, sorted."""
-    size = len(catalogue.item_ids)
-    targets = known[scorer.targets]
-    new = np.setdiff1d(np.arange(size, dtype=np.int32), known)
-    alike, weights = _like_known(scorer, catalogue, targets, new, items)
-    lengths = np.zeros(size, dtype=np.int64)
-    lengths[known] = np.diff(scorer.starts)
-    prior = np.full(size, scorer.prior.min(initial=0.0))
-    prior[known] = scorer.prior
+    """Return the scorer over a catalogue in which its own items stand at `known`, ascending."""
+    rows = scorer.rows.moved(known, items)
+    welcome = scorer.welcome
+    trained = known if scorer.trained is None else known[scorer.trained]
+    likeness = scorer.likeness and scorer.likeness.moved(known)
+    if labels is not None:
+        likeness = Likeness.of(labels, rows.scored(items))
     return replace(
         scorer,
-        weights=np.concatenate([scorer.weights, weights], axis=1),
-        targets=np.concatenate([targets, alike]),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
-        prior=prior,
-        trained=known[scorer.trained],
+        rows=rows,
+        likeness=likeness,
+        welcome=Welcome(
+            _widened(welcome.prior[None], known, items)[0],
+            welcome.row_of,
+            _widened(welcome.of_label, known, items),
+        ),
+        trained=None if len(trained) == items else trained,
     )
 
 
-def _like_known(
-    scorer: LinearScorer,
-    catalogue: Catalogue,
-    targets: Indices,
-    new: Indices,
-    items: Items | None,
-) -> tuple[Indices, NDArray[np.float32]]:
-    """Return the new items that share categories with targets, and their columns of weights."""
-    categories = categories_of(catalogue, items)
-    if categories is None:
-        return new[:0], np.zeros((len(scorer.weights), 0), dtype=np.float32)
-    likeness = sparse.csr_array(categories[new] @ categories[targets].T)
-    totals = np.asarray(likeness.sum(axis=1)).ravel()
-    found = totals > 0
-    shares = sparse.diags_array(1 / totals[found]) @ likeness[found]
-    return new[found], np.ascontiguousarray((shares @ scorer.weights.T).T, dtype=np.float32)
+def _widened(rows: Rows, known: Indices, items: int) -> Rows:
+    """Return rows over more items; the new ones are worth as little as any."""
+    lowest = rows.min(axis=1, initial=0.0, keepdims=True)
+    wide = np.repeat(lowest, items, axis=1).astype(np.float32)
+    wide[:, known] = rows
+    return wide

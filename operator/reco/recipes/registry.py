@@ -1,8 +1,9 @@
 """The recipes as a table: kind, how they answer, and the hyperparameters they accept.
 
-Names, ranges and defaults of hyperparameters are those of the Amazon Personalize developer guide's
+Names, ranges and defaults of `aws-` recipes are those of the Amazon Personalize developer guide's
 recipe pages. `hidden_dimension` and its likes are accepted for compatibility and have no effect:
-a closed-form model has no hidden variables.
+a closed-form model has no hidden variables. `reco-` recipes are of this project, and no service
+lists them.
 """
 
 from collections.abc import Mapping
@@ -11,15 +12,19 @@ from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["USER_PERSONALIZATION", "PERSONALIZED_RANKING", "RELATED_ITEMS"]
-Family = Literal["linear", "popularity", "related"]
-Value = bool | int | float
+Family = Literal["linear", "popularity", "trending", "related", "factors", "topics"]
+Engine = Literal["Personalize", "InCluster"]
+Value = bool | int | float | str
+
+BOOLEAN = ("false", "true")
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameter:
-    """One setting of a recipe; bounds are inclusive and None for booleans.
+    """One setting of a recipe; numbers have inclusive bounds, categories a list.
 
-    `tunable` says whether hyperparameter optimisation may search it.
+    A categorical setting without a list takes any text. `tunable` says whether hyperparameter
+    optimisation may search it.
     """
 
     name: str
@@ -28,11 +33,12 @@ class Hyperparameter:
     minimum: float | None = None
     maximum: float | None = None
     tunable: bool = False
+    categories: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Value:
         """Return the value; raise ValueError with what is allowed."""
         if self.type == "Categorical":
-            return self._boolean(text)
+            return self._category(text)
         try:
             value = int(text) if self.type == "Integer" else float(text)
         except ValueError:
@@ -43,14 +49,15 @@ class Hyperparameter:
             raise ValueError(self._allowed(text))
         return value
 
-    def _boolean(self, text: str) -> bool:
-        if text.lower() not in {"true", "false"}:
+    def _category(self, text: str) -> bool | str:
+        if self.categories and text.lower() not in self.categories:
             raise ValueError(self._allowed(text))
-        return text.lower() == "true"
+        return text.lower() == "true" if self.categories == BOOLEAN else text
 
     def _allowed(self, text: str) -> str:
         if self.type == "Categorical":
-            return f"{self.name}: '{text}' is not allowed; it must be true or false"
+            allowed = " or ".join(reversed(self.categories))
+            return f"{self.name}: '{text}' is not allowed; it must be {allowed}"
         what = "an integer" if self.type == "Integer" else "a number"
         return (
             f"{self.name}: '{text}' is not allowed; it must be {what} "
@@ -60,7 +67,7 @@ class Hyperparameter:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A named way of training; `family` chooses the mathematics.
+    """A named way of training; `family` chooses the mathematics, `engines` say who offers it.
 
     `remove_seen`: recommendations leave out the user's own items. `with_scores`: answers carry
     scores. `explores`: exploration settings of a campaign apply.
@@ -73,6 +80,7 @@ class Recipe:
     remove_seen: bool = False
     with_scores: bool = True
     explores: bool = False
+    engines: tuple[Engine, ...] = ("Personalize", "InCluster")
 
     def settings(self, given: Mapping[str, str]) -> dict[str, Value]:
         """Return every hyperparameter's value; raise ValueError for what is refused."""
@@ -96,11 +104,13 @@ def _percentile(name: str, default: float) -> Hyperparameter:
 _SEQUENCE = (
     Hyperparameter("hidden_dimension", "Integer", 149, 32, 256, tunable=True),
     Hyperparameter("bptt", "Integer", 32, 2, 32, tunable=True),
-    Hyperparameter("recency_mask", "Categorical", default=True, tunable=True),
+    Hyperparameter("recency_mask", "Categorical", default=True, tunable=True, categories=BOOLEAN),
     _percentile("min_user_history_length_percentile", 0.0),
     _percentile("max_user_history_length_percentile", 0.99),
 )
-_RECENCY_BIAS = (Hyperparameter("apply_recency_bias", "Categorical", default=True),)
+_RECENCY_BIAS = (
+    Hyperparameter("apply_recency_bias", "Categorical", default=True, categories=BOOLEAN),
+)
 _SIMS = (
     Hyperparameter("popularity_discount_factor", "Continuous", 0.5, 0.0, 1.0, tunable=True),
     Hyperparameter("min_cointeraction_count", "Integer", 3, 0, 10, tunable=True),
@@ -115,6 +125,26 @@ _SIMILAR = (
     Hyperparameter("popularity_discount_factor", "Continuous", 0.0, 0.0, 1.0),
     Hyperparameter("item_id_hidden_dim", "Integer", 100, 30, 200, tunable=True),
     Hyperparameter("item_metadata_hidden_dim", "Integer", 100, 30, 200, tunable=True),
+)
+# The guide's table and its example differ in which values it lists; this is the table.
+_TRENDING = (
+    Hyperparameter(
+        "trend_discovery_frequency",
+        "Categorical",
+        "2 hours",
+        categories=("30 minutes", "1 hour", "2 hours", "3 hours", "1 day"),
+    ),
+)
+_ALS = (
+    Hyperparameter("factors", "Integer", 64, 8, 256, tunable=True),
+    Hyperparameter("regularization", "Continuous", 1.0, 0.001, 1000.0, tunable=True),
+    Hyperparameter("alpha", "Continuous", 2.0, 1.0, 1000.0, tunable=True),
+    Hyperparameter("iterations", "Integer", 15, 1, 100),
+)
+_TOPICS = (
+    # Empty means the only categorical column that there is.
+    Hyperparameter("user_topics_column", "Categorical", ""),
+    Hyperparameter("item_topics_column", "Categorical", ""),
 )
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
@@ -165,6 +195,30 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "related",
                 _table(*_SIMILAR),
                 with_scores=False,
+            ),
+            Recipe(
+                "aws-trending-now",
+                "USER_PERSONALIZATION",
+                "trending",
+                _table(*_TRENDING),
+                with_scores=False,
+            ),
+            Recipe(
+                "reco-als",
+                "USER_PERSONALIZATION",
+                "factors",
+                _table(*_ALS),
+                remove_seen=True,
+                explores=True,
+                engines=("InCluster",),
+            ),
+            Recipe(
+                "reco-heuristic-topics",
+                "USER_PERSONALIZATION",
+                "topics",
+                _table(*_TOPICS),
+                with_scores=False,
+                engines=("InCluster",),
             ),
         )
     }

@@ -8,10 +8,12 @@ whatever is popular first.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from reco.recipes.data import Catalogue, Histories, Indices, Items
+from reco.recipes.encoding import Catalogue, Histories
+from reco.recipes.labels import Labels
+from reco.recipes.matrices import SparseRows
+from reco.recipes.near import Near
 from reco.recipes.scorers import best
 
 MOST_NEIGHBOURS = 500
@@ -19,7 +21,8 @@ MOST_NEIGHBOURS = 500
 # In places of a history: beyond the window nothing of a half-life this short is left.
 _HALF_LIFE = 6.0
 _WINDOW = 40
-_ROWS_PER_BLOCK = 512
+# Rows that are dense for a moment, as elements.
+_DENSE_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class RelatedSettings:
 
     0 ranks by how many went from one to the other, 0.5 as the cosine does, 1 by lift. A pair needs
     `minimum_pairs` common users; items whose number of users lies outside the percentiles `fewest`
-    and `most` (fractions) take no part. `metadata_share` is the weight of shared categories.
+    and `most` (fractions) take no part. `metadata_share` is the weight of shared categories,
+    `most_neighbours` how many each item keeps.
     """
 
     discount: float
@@ -36,57 +40,51 @@ class RelatedSettings:
     fewest: float = 0.0
     most: float = 1.0
     metadata_share: float = 0.0
+    most_neighbours: int = MOST_NEIGHBOURS
+    half_life: float = _HALF_LIFE
 
 
 def neighbours(
-    histories: Histories, catalogue: Catalogue, items: Items | None, settings: RelatedSettings
-) -> tuple[NDArray[np.int64], Indices, NDArray[np.float32]]:
-    """Return CSR starts, neighbours and positive similarities, at most 500 a row, best first."""
+    histories: Histories, catalogue: Catalogue, labels: Labels | None, settings: RelatedSettings
+) -> SparseRows:
+    """Return every item's neighbours by positive similarity, best first."""
     size = len(catalogue.item_ids)
-    seen = histories.seen(size)
-    near = histories.near(size, _HALF_LIFE, _WINDOW)
-    counts = np.maximum(catalogue.counts, 1).astype(np.float64)
+    near = Near.of(histories, size, settings.half_life, _WINDOW)
+    counts = np.maximum(catalogue.counts, 1).astype(np.float32)
     low, high = np.quantile(
         catalogue.counts[catalogue.counts > 0], [settings.fewest, settings.most]
     )
     takes_part = (catalogue.counts >= low) & (catalogue.counts <= high)
     as_neighbour = takes_part / counts**settings.discount
     as_asked = takes_part / counts ** (1 - settings.discount)
-    categories = categories_of(catalogue, items) if settings.metadata_share > 0 else None
+    categories = None if labels is None or settings.metadata_share == 0 else _unit_rows(labels)
 
-    starts, found, similarities = [0], [], []
-    for first in range(0, size, _ROWS_PER_BLOCK):
-        block = slice(first, min(first + _ROWS_PER_BLOCK, size))
-        table = near[block].toarray()
-        table[(seen[:, block].T @ seen).toarray() < settings.minimum_pairs] = 0
-        table *= as_asked[block, None] * as_neighbour
-        if categories is not None:
-            table += settings.metadata_share * (categories[block] @ categories.T).toarray()
-        table[np.arange(block.stop - first), np.arange(first, block.stop)] = 0
-        for row in table:
-            ranked = best(row, row > 0, MOST_NEIGHBOURS)
-            found.append(ranked.astype(np.int32))
-            similarities.append(row[ranked].astype(np.float32))
-            starts.append(starts[-1] + len(ranked))
-    return np.array(starts, dtype=np.int64), np.concatenate(found), np.concatenate(similarities)
+    found = []
+    similarities = []
+    for part in near.parts(np.arange(size)):
+        pairs = near.count(part)
+        close = pairs.data.real * (pairs.data.imag >= settings.minimum_pairs)
+        close *= as_asked[np.repeat(part, np.diff(pairs.indptr))] * as_neighbour[pairs.indices]
+        table = sparse.csr_array((close, pairs.indices, pairs.indptr), shape=pairs.shape)
+        rows_at_once = max(1, _DENSE_AT_ONCE // size)
+        for first in range(0, len(part), rows_at_once):
+            items = part[first : first + rows_at_once]
+            dense = table[first : first + rows_at_once].toarray()
+            if categories is not None:
+                shared = (categories[items] @ categories.T).toarray()
+                dense += np.float32(settings.metadata_share) * shared
+            dense[np.arange(len(items)), items] = 0
+            for row in dense:
+                ranked = best(row, row > 0, settings.most_neighbours)
+                found.append(ranked.astype(np.int32))
+                similarities.append(row[ranked].astype(np.float32))
+    starts = np.cumsum([0, *map(len, found)]).astype(np.int64)
+    return SparseRows(starts, np.concatenate(found), np.concatenate(similarities))
 
 
-def categories_of(catalogue: Catalogue, items: Items | None) -> sparse.csr_array | None:
-    """Return items x categories with rows of unit length, so that products are cosines."""
-    if items is None or not items.categories:
-        return None
-    labels: list[str] = []
-    rows: list[int] = []
-    at = catalogue.index(items.ids).tolist()
-    for name, column in sorted(items.categories.items()):
-        for row, value in zip(at, column.tolist(), strict=True):
-            for label in filter(None, value.split("|")):
-                labels.append(f"{name}={label}")
-                rows.append(row)
-    names, columns = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
-    table = sparse.csr_array(
-        (np.ones(len(rows), np.float64), (rows, columns)),
-        shape=(len(catalogue.item_ids), len(names)),
-    )
-    lengths = np.sqrt(np.asarray(table.multiply(table).sum(axis=1)).ravel())
-    return (sparse.diags_array(1 / np.maximum(lengths, 1)) @ table).tocsr()
+def _unit_rows(labels: Labels) -> sparse.csr_array:
+    """Return items x labels with rows of unit length, so that products are cosines."""
+    table = labels.table()
+    lengths = np.sqrt(np.maximum(np.diff(labels.starts), 1)).astype(np.float32)
+    unit: sparse.csr_array = (sparse.diags_array(1 / lengths) @ table).tocsr()
+    return unit

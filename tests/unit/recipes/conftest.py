@@ -16,7 +16,9 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="session")
 def model_of(dataset: Dataset) -> Callable[[str], Model]:
-    return cache(lambda recipe: train(recipe, dataset.interactions, items=dataset.items))
+    return cache(
+        lambda recipe: train(recipe, dataset.interactions, items=dataset.items, users=dataset.users)
+    )
 
 
 @pytest.fixture(params=sorted(RECIPES))

@@ -17,7 +17,8 @@ from benchmarks.datasets import synthetic
 from reco.recipes import RECIPES, save, train
 data = synthetic(3, users=150, items=600, ratings=12_000)
 for recipe in RECIPES:
-    save(train(recipe, data.interactions, items=data.items), Path(sys.argv[1]) / recipe)
+    model = train(recipe, data.interactions, items=data.items, users=data.users, threads=2)
+    save(model, Path(sys.argv[1]) / recipe)
 """
 
 
@@ -106,8 +107,8 @@ def test_a_truncated_file_is_refused(artifact: Path, tmp_path: Path, share: floa
 
 def test_a_newer_format_is_refused_with_what_to_do(artifact: Path, tmp_path: Path) -> None:
     newer = tmp_path / "newer"
-    newer.write_bytes(artifact.read_bytes().replace(b"reco-model 2 ", b"reco-model 3 ", 1))
-    with pytest.raises(ArtifactError, match=r"format version 3 is unknown.*train again"):
+    newer.write_bytes(artifact.read_bytes().replace(b"reco-model 3 ", b"reco-model 4 ", 1))
+    with pytest.raises(ArtifactError, match=r"format version 4 is unknown.*train again"):
         load(newer)
 
 

@@ -5,8 +5,8 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from reco.recipes import Interactions
-from reco.recipes.data import Histories, encode
-from reco.recipes.linear import LinearSettings, fading, fit, most_interacted
+from reco.recipes.encoding import Histories, Log, encode
+from reco.recipes.linear import LinearSettings, fit, most_interacted
 
 ITEMS = 7
 SEQUENCES = st.lists(st.permutations(range(ITEMS)).map(lambda p: p[:5]), min_size=2, max_size=6)
@@ -19,7 +19,7 @@ def encoded(sequences: list[list[int]]) -> tuple[Histories, NDArray[np.int32]]:
         for time, item in enumerate(sequence)
     ]
     users, items, times = zip(*rows, strict=True)
-    catalogue, histories = encode(Interactions.of(users, items, times), None)
+    catalogue, histories = encode(Log.of(Interactions.of(users, items, times)), None)
     return histories, catalogue.counts
 
 
@@ -99,9 +99,3 @@ def test_the_cap_keeps_the_items_with_most_users_and_breaks_ties_by_item() -> No
     counts = np.array([5, 9, 5, 1, 7], dtype=np.int32)
     assert most_interacted(counts, minimum=2, maximum=3).tolist() == [0, 1, 4]
     assert most_interacted(counts, minimum=6, maximum=3).tolist() == [1, 4]
-
-
-def test_a_profile_halves_every_half_life_and_ends_at_the_window() -> None:
-    items, weights = fading(np.array([4, 3, 2, 1], dtype=np.int32), half_life=1, window=3)
-    assert items.tolist() == [3, 2, 1]
-    assert weights.tolist() == [0.25, 0.5, 1.0]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from reco.recipes import (
 )
 from reco.recipes.metrics import per_user
 from reco.recipes.training import HeldOutUser, hold_out, outcomes
+from tests.unit.recipes.made_up import options
 
 PERSONAL = "aws-user-personalization-v2"
 NDCG = "normalized_discounted_cumulative_gain_at_10"
@@ -55,7 +58,8 @@ def test_fewer_than_25_users_with_two_interactions_fail_in_the_services_words() 
 
 
 def test_just_enough_data_trains_and_evaluates_with_every_recipe(recipe: str) -> None:
-    model, metrics = train_and_evaluate(recipe, interactions(users=25, each=40))
+    data = interactions(users=25, each=40)
+    model, metrics = train_and_evaluate(recipe, data, **options(data))
     assert model.recommend(count=5)
     assert 0 <= metrics["coverage"] <= 1
 
@@ -67,7 +71,7 @@ def test_data_that_teaches_nothing_still_gives_a_model(recipe: str, items: int) 
         [f"i{row % items}" for row in range(1200)],
         range(1200),
     )
-    model, metrics = train_and_evaluate(recipe, data)
+    model, metrics = train_and_evaluate(recipe, data, **options(data))
     assert len(model.recommend(count=5)) == min(5, items)
     assert metrics["precision_at_5"] <= 0.2
 
@@ -114,7 +118,8 @@ def test_training_and_evaluating_at_once_gives_what_each_gives_alone(dataset: Da
 
 
 def test_metrics_carry_the_services_names(dataset: Dataset, recipe: str) -> None:
-    assert set(evaluate(recipe, dataset.interactions)) == {
+    metrics = evaluate(recipe, dataset.interactions, items=dataset.items, users=dataset.users)
+    assert set(metrics) == {
         "coverage",
         "mean_reciprocal_rank_at_25",
         *(f"normalized_discounted_cumulative_gain_at_{k}" for k in (5, 10, 25)),
@@ -237,7 +242,7 @@ def test_without_recency_the_order_of_a_history_hardly_matters(dataset: Dataset)
 def test_knowing_a_users_newest_events_improves_the_answer(dataset: Dataset) -> None:
     rest, users = hold_out(dataset.interactions, np.unique(dataset.interactions.user_ids)[:60])
     model = train(PERSONAL, rest)
-    stale = [HeldOutUser(user.history[:-5], user.relevant) for user in users]
+    stale = [replace(user, history=user.history[:-5]) for user in users]
 
     def gain(known: list[HeldOutUser]) -> float:
         return float(per_user(outcomes(model, known))[NDCG].mean())
