@@ -21,12 +21,13 @@ from reco.engines.personalize.client import SourceListing, SourceObject
 from reco.engines.personalize.engine import PersonalizeEngine
 from reco.engines.personalize.polling import Timers
 from reco.engines.personalize.throttle import TokenBucket
+from reco.loop.acting import FenceLost
 from reco.loop.engines import Engines
 from reco.loop.informer import Informer
 from reco.loop.lease import Lease, LeaseLost, LeaseTiming
 from reco.loop.metrics import Metrics
 from reco.loop.queue import Backoff, WorkQueue
-from reco.loop.reconciler import FenceLost, Reconciler
+from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
 from reco.loop.workers import Workers
 from tests.simulation.loop import Domain, Life
@@ -241,6 +242,12 @@ class SimulatedClient:
 
     async def turn(self) -> None:
         """Let everything through at once."""
+
+    async def account(self) -> str:
+        account: str = await self._process.to_engine(
+            "GetCallerIdentity", lambda: self._world.emulator.settings.account
+        )
+        return account
 
     async def list_source(self, location: str) -> SourceListing:
         def read() -> SourceListing:

@@ -4,7 +4,15 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from reco.api.base import Decimal, ExternalStatus, Reference, SharedSpec, ShortText, immutable
+from reco.api.base import (
+    Decimal,
+    Digest,
+    ExternalStatus,
+    Reference,
+    SharedSpec,
+    ShortText,
+    immutable,
+)
 from reco.api.solution import TrainingMode
 
 _NEW_VERSION = immutable("a training runs once; make a new SolutionVersion")
@@ -26,5 +34,7 @@ class SolutionVersionStatus(ExternalStatus):
     """Hours of training that are billed."""
     training_type: Annotated[str, StringConstraints(max_length=32)] | None = None
     """`Manual`, or `Automatic` when the service started the training."""
+    artifact: Digest | None = None
+    """SHA-256 of the model file, where the engine keeps models in storage of our own."""
     metrics: Annotated[dict[ShortText, Decimal], Field(max_length=64)] | None = None
     """Offline metrics under the service's names."""

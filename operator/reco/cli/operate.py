@@ -7,6 +7,7 @@ wins.
 import argparse
 import asyncio
 import random
+import secrets
 import sys
 import time
 from contextlib import closing
@@ -17,7 +18,10 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from reco.api.engine_class import Engine as EngineName
 from reco.api.resource import Resource
+from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.engine import InClusterEngine
 from reco.engines.personalize.aws import AwsConnections
 from reco.engines.personalize.engine import PersonalizeEngine, settings_of
 from reco.engines.personalize.polling import PollSettings, Timers
@@ -56,19 +60,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def engine_factory(
-    settings: Settings,
-    on_call: operator.OnEngineCall,
-    connections: AwsConnections | None = None,
+    means: operator.Means, connections: AwsConnections | None = None
 ) -> EngineFactory:
     """Return what makes the engine of a class: the one place that knows which engines there are.
 
     Args:
-        settings: how often engines look.
-        on_call: told of each call to an engine.
-        connections: the connections to use, for the caller to close; left out, they last as long
-            as the process.
+        means: settings, the Kubernetes API, and who is told of calls.
+        connections: the connections to AWS to use, for the caller to close; left out, they last as
+            long as the process.
     """
     connections = connections or AwsConnections()
+    settings = means.settings
     timers = Timers(
         clock=partial(datetime.now, UTC),
         time=time.monotonic,
@@ -82,9 +84,25 @@ def engine_factory(
         settle=settings.settle,
     )
 
-    def make(engine_class: Resource) -> Engine:
-        client = connections.client(settings_of(engine_class), engine_class.key.name, on_call)
+    def personalize(engine_class: Resource) -> Engine:
+        client = connections.client(settings_of(engine_class), engine_class.key.name, means.on_call)
         return PersonalizeEngine(engine_class, client, timers, polling)
+
+    def in_cluster(engine_class: Resource) -> Engine:
+        return InClusterEngine(
+            engine_class,
+            Cluster(means.api, engine_class.key.name, settings.namespaces),
+            cluster_id=means.cluster(),
+            time=time.monotonic,
+            new_secret=partial(secrets.token_urlsafe, 32),
+        )
+
+    makers = {EngineName.PERSONALIZE: personalize, EngineName.IN_CLUSTER: in_cluster}
+
+    def make(engine_class: Resource) -> Engine:
+        if engine_class.spec is None:
+            raise ValueError(f"the spec can't be read: {engine_class.problem}")
+        return makers[engine_class.spec.engine](engine_class)
 
     return make
 

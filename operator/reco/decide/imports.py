@@ -20,20 +20,7 @@ from reco.api.vocabulary import (
 from reco.decide import names, pictures, runs
 from reco.decide.conditions import timestamp
 from reco.decide.model import Action, Decision, Observed, Situation, State, Verdict, digest
-from reco.decide.references import Lookup, References
 from reco.decide.schedule import Schedule
-
-
-def related(
-    resource: Resource, _references: References, lookup: Lookup
-) -> Mapping[str, Sequence[Resource]]:
-    """Return all imports into a dataset, whoever made them."""
-    return {"DatasetImportJob": lookup.referring(resource.key, "DatasetImportJob")}
-
-
-def details(_situation: Situation, _observed: Observed) -> Mapping[str, Any]:
-    """Return a dataset's own status fields: all of them come from its imports."""
-    return {}
 
 
 def orchestrate(situation: Situation, decision: Decision) -> Decision:

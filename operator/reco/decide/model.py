@@ -110,13 +110,14 @@ class ExternalVersion:
     """One trained version of a solution, as the engine lists it."""
 
     id: str
-    name: str
+    name: str | None
+    """None for versions that the solution's status says are known already."""
     state: State
     created: datetime
     training_mode: str
     """`Full` or `Update`."""
-    training_type: str
-    """`Manual`, or `Automatic` when the service started the training."""
+    training_type: str | None
+    """`Manual`, or `Automatic` when the service started the training; None where it is not said."""
 
 
 @dataclass(frozen=True, slots=True)

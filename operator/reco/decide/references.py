@@ -37,6 +37,8 @@ class References:
     engine_class: Resource | None = None
     missing: Mapping[str, Key] = field(default_factory=dict)
     """Fields whose target does not exist, with what they name."""
+    siblings: Sequence[Resource] = ()
+    """Other resources that an engine may need to know: see `Rules.complete`."""
 
 
 def field_name(reference: ReferenceField) -> str:

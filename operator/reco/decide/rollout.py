@@ -72,14 +72,6 @@ def _why_none(solution: Resource, lookup: Lookup) -> str:
     return text
 
 
-def related(
-    _resource: Resource, references: References, lookup: Lookup
-) -> Mapping[str, Sequence[Resource]]:
-    """Return the versions of a campaign's solution."""
-    solution = references.direct.get("solutionRef")
-    return {"SolutionVersion": _versions(solution, lookup) if solution is not None else ()}
-
-
 def details(situation: Situation, observed: Observed) -> Mapping[str, Any]:
     """Return a campaign's own status fields: the endpoint, and which versions serve."""
     serving = situation.resource.status.serving

@@ -1,7 +1,7 @@
 """What differs from kind to kind, as a table: everything else is the generic lifecycle."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reco.api.resource import Resource
@@ -13,12 +13,6 @@ from reco.decide.references import Lookup, References
 
 def _no_problem(_resource: Resource) -> str | None:
     return None
-
-
-def _no_relations(
-    _resource: Resource, _references: References, _lookup: Lookup
-) -> Mapping[str, Sequence[Resource]]:
-    return {}
 
 
 def _as_found(_resource: Resource, references: References, _lookup: Lookup) -> References | Waiting:
@@ -35,6 +29,9 @@ def _never(_situation: Situation) -> Decision | None:
 
 def _nothing_more(_situation: Situation, _observed: Observed) -> Mapping[str, Any]:
     return {}
+
+
+ITSELF = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +52,9 @@ class Rules:
     """What is wrong with a spec that no schema can see."""
     complete: Callable[[Resource, References, Lookup], References | Waiting] = _as_found
     """Adds what the spec names only indirectly, such as the version that a campaign follows."""
-    related: Callable[[Resource, References, Lookup], Mapping[str, Sequence[Resource]]] = (
-        _no_relations
-    )
-    """Other resources that the kind's decisions look at."""
+    related: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of other resources that the kind's decisions look at: those that name the resource
+    (`ITSELF`), or that name the same as one of its references does."""
     instead: Callable[[Situation], Decision | None] = _never
     """A decision that takes the place of the generic one, such as for a stopped campaign."""
     details: Callable[[Situation, Observed], Mapping[str, Any]] = _nothing_more
@@ -73,6 +69,7 @@ def version_details(_situation: Situation, observed: Observed) -> Mapping[str, A
         "metrics": "metrics",
         "training_hours": "trainingHours",
         "training_type": "trainingType",
+        "artifact": "artifact",
     }
     return {
         field: observed.details[key]
@@ -94,8 +91,7 @@ RULES: dict[str, Rules] = {
     "Schema": Rules(),
     "Dataset": Rules(
         problem=schedule.problem_of_dataset,
-        related=imports.related,
-        details=imports.details,
+        related={"DatasetImportJob": ITSELF},
         orchestrate=imports.orchestrate,
     ),
     "DatasetImportJob": Rules(
@@ -105,7 +101,7 @@ RULES: dict[str, Rules] = {
     ),
     "Solution": Rules(
         problem=schedule.problem_of_solution,
-        related=training.related,
+        related={"Dataset": "datasetGroupRef", "SolutionVersion": ITSELF, "Campaign": ITSELF},
         orchestrate=training.orchestrate,
     ),
     "SolutionVersion": Rules(
@@ -117,9 +113,25 @@ RULES: dict[str, Rules] = {
     "Campaign": Rules(
         mended_by_update=True,
         complete=rollout.choose_version,
-        related=rollout.related,
+        related={"SolutionVersion": "solutionRef"},
         instead=rollout.stopped,
         details=rollout.details,
     ),
     "EventTracker": Rules(details=tracker_details),
 }
+
+
+def related(
+    resource: Resource, references: References, lookup: Lookup
+) -> Mapping[str, Sequence[Resource]]:
+    """Return the other resources that decisions about a resource look at, by kind."""
+    found: dict[str, Sequence[Resource]] = {}
+    for kind, shared in RULES[resource.key.kind].related.items():
+        named = resource if shared == ITSELF else references.direct.get(shared)
+        found[kind] = lookup.referring(named.key, kind) if named is not None else ()
+    return found
+
+
+def onlookers(kind: str) -> list[str]:
+    """Return the kinds that look at resources of a kind beside them, which they don't name."""
+    return [other for other, rules in RULES.items() if rules.related.get(kind, ITSELF) != ITSELF]

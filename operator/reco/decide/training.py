@@ -34,22 +34,9 @@ from reco.decide.model import (
     Verdict,
     digest,
 )
-from reco.decide.references import Lookup, References
 from reco.decide.schedule import Schedule
 
 _LIVE = frozenset({State.ACTIVE, State.CREATING, State.RUNNING})
-
-
-def related(
-    resource: Resource, references: References, lookup: Lookup
-) -> Mapping[str, Sequence[Resource]]:
-    """Return what training looks at: the group's datasets, all versions, the campaigns."""
-    group = references.direct.get("datasetGroupRef")
-    return {
-        "Dataset": lookup.referring(group.key, "Dataset") if group is not None else (),
-        "SolutionVersion": lookup.referring(resource.key, "SolutionVersion"),
-        "Campaign": lookup.referring(resource.key, "Campaign"),
-    }
 
 
 def orchestrate(situation: Situation, decision: Decision) -> Decision:
@@ -153,25 +140,28 @@ def _adopt(
     newest = [v for v in external if v.state in _LIVE]
     newest = newest[: resource.spec.successful_versions_history_limit]
     unknown = [
-        version
+        (version, version.name)
         for version in newest
-        if version.id not in known_ids
+        if version.name is not None
+        and version.id not in known_ids
         and version.name not in known_names
         and (through is None or version.created.replace(microsecond=0) > through)
     ]
     seen = [version.created for version in external]
     reached = max([*seen, *([through] if through else [])], default=None)
-    return [_adopting(resource, version) for version in unknown], (through if unknown else reached)
+    adopted = [_adopting(resource, version, name) for version, name in unknown]
+    return adopted, (through if unknown else reached)
 
 
-def _adopting(resource: Resource, version: ExternalVersion) -> CreateResource:
+def _adopting(resource: Resource, version: ExternalVersion, external_name: str) -> CreateResource:
     prefix = f"{resource.key.namespace}_"
-    name = version.name.removeprefix(prefix)
+    name = external_name.removeprefix(prefix)
     maps_back = names.mapped_name(Key("SolutionVersion", resource.key.namespace, name))
-    if maps_back != version.name or not names.usable_name(name):
+    if maps_back != external_name or not names.usable_name(name):
         name = names.child(resource.key.name, version.id.rpartition("/")[2])
-    by_service = version.training_type == "Automatic"
-    policy = ManagementPolicy.OBSERVE if by_service else ManagementPolicy.MANAGE
+    # What may be the service's own training is not ours to mark or to stop.
+    ours = version.training_type == "Manual"
+    policy = ManagementPolicy.MANAGE if ours else ManagementPolicy.OBSERVE
     return CreateResource(
         {
             "apiVersion": API_VERSION,
@@ -185,7 +175,7 @@ def _adopting(resource: Resource, version: ExternalVersion) -> CreateResource:
             "spec": {
                 "solutionRef": {"name": resource.key.name},
                 "trainingMode": version.training_mode,
-                "externalName": version.name,
+                "externalName": external_name,
                 "adoptionPolicy": AdoptionPolicy.ADOPT.value,
                 "managementPolicy": policy.value,
             },

@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -40,7 +41,20 @@ _JITTER: Final = (0.9, 1.1)
 
 OnEngineCall = Callable[[str, float, str], None]
 """Told of each call to an engine: operation, seconds, and `OK` or the class of the error."""
-EngineSource = Callable[[Settings, OnEngineCall], EngineFactory]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What engines are made with."""
+
+    settings: Settings
+    on_call: OnEngineCall
+    api: KubernetesAPI
+    cluster: Callable[[], str]
+    """The cluster id; known once work begins."""
+
+
+EngineSource = Callable[[Means], EngineFactory]
 """Makes the factory of engines."""
 
 logger = logging.getLogger(__name__)
@@ -78,6 +92,7 @@ class Operator:
         self, settings: Settings, engine_source: EngineSource, api: KubernetesAPI, metrics: Metrics
     ) -> None:
         """Wire everything; nothing is asked or started yet."""
+        self._cluster = settings.cluster_id or ""
         clock = asyncio.get_running_loop().time
         now = partial(datetime.now, UTC)
         self._settings = settings
@@ -98,7 +113,8 @@ class Operator:
             namespaces=settings.namespaces,
         )
         self._engines = Engines(
-            engine_source(settings, metrics.called_engine), notify=self._queue.add
+            engine_source(Means(settings, metrics.called_engine, api, lambda: self._cluster)),
+            notify=self._queue.add,
         )
         self._lease: Lease | None = None
         if settings.lease:
@@ -182,14 +198,14 @@ class Operator:
 
     async def _reconciler(self) -> Reconciler:
         settings = self._settings
-        cluster = settings.cluster_id or await self._store.namespace_uid("kube-system")
-        logger.info("working", extra={"cluster": cluster, "workers": settings.workers})
+        self._cluster = self._cluster or await self._store.namespace_uid("kube-system")
+        logger.info("working", extra={"cluster": self._cluster, "workers": settings.workers})
         return Reconciler(
             store=self._store,
             cache=self._cache,
             queue=self._queue,
             engines=self._engines,
-            identity=Identity(cluster),
+            identity=Identity(self._cluster),
             clock=partial(datetime.now, UTC),
             fence=self._lease.valid if self._lease is not None else lambda: True,
             timing=settings.timing,

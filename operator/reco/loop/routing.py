@@ -6,16 +6,14 @@ builds on it: those that refer to it, those it refers to, which show or wait for
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import GROUP
 from reco.decide.references import Lookup, target_of, targets
+from reco.decide.rules import onlookers
 from reco.loop.cache import Cache
-
-SIBLINGS: Final = {"Dataset": "Solution", "SolutionVersion": "Campaign"}
-"""Kinds that look at resources beside them, which share something they refer to."""
 
 
 class _Queue(Protocol):
@@ -103,9 +101,8 @@ def _around(resource: Resource, lookup: Lookup) -> Iterator[Key]:
     for target in targets(resource):
         if lookup.get(target) is not None:
             yield target
-        sibling = SIBLINGS.get(resource.key.kind)
-        if sibling is not None:
-            yield from (other.key for other in lookup.referring(target, sibling))
+        for onlooker in onlookers(resource.key.kind):
+            yield from (other.key for other in lookup.referring(target, onlooker))
     for owner in resource.owners:
         key = Key(owner.kind, resource.key.namespace, owner.name)
         found = lookup.get(key)

@@ -6,9 +6,9 @@ import time
 from typing import Protocol
 
 from reco.api.resource import Key
+from reco.loop.acting import FenceLost
 from reco.loop.metrics import Metrics
 from reco.loop.queue import WorkQueue
-from reco.loop.reconciler import FenceLost
 
 logger = logging.getLogger(__name__)
 

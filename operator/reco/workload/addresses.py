@@ -54,4 +54,9 @@ def campaign_service(name: str, namespace: str) -> str:
 
     `shop_movies-for-you` in namespace `shop` is `movies-for-you-ranker`.
     """
-    return service(name.removeprefix(f"{namespace}_"), "ranker")
+    return service_of(name, namespace, "ranker")
+
+
+def service_of(name: str, namespace: str, role: str) -> str:
+    """Return the Service of an external object in a namespace: without that in its name."""
+    return service(name.removeprefix(f"{namespace}_"), role)

@@ -133,6 +133,8 @@ class EmulatorClient:
     """Awaited before each call."""
     garble: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
     """Makes of each answer what the service might say one day."""
+    credentials_of: str | None = None
+    """Whose account the credentials say they are; None where they can't be asked."""
 
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
         await self.hold(operation)
@@ -152,6 +154,11 @@ class EmulatorClient:
 
     async def turn(self) -> None:
         """Let everything through at once."""
+
+    async def account(self) -> str | None:
+        if self.credentials_of is not None:
+            self.calls.append("GetCallerIdentity")
+        return self.credentials_of
 
     async def list_source(self, location: str) -> SourceListing:
         await asyncio.sleep(0)

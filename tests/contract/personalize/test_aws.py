@@ -24,10 +24,12 @@ from reco.engines.port import Engine, EngineError
 from tests.contract.personalize.conftest import Wire
 from tests.contract.personalize.harness import ACCOUNT, REGION, ROLE, engine_class, manifest
 
+MOTOS_ACCOUNT = "123456789012"
+
 
 @asynccontextmanager
 async def connected(
-    url: str, seen: list[tuple[str, str]] | None = None, **settings: Any
+    url: str | None, seen: list[tuple[str, str]] | None = None, **settings: Any
 ) -> AsyncIterator[AwsClient]:
     with closing(AwsConnections()) as connections:
         yield connections.client(
@@ -334,6 +336,48 @@ def test_a_role_is_assumed_again_when_its_session_ends(
             monkeypatch.setattr(credentials, "_time_fetcher", lambda: soon_over)
             await client.call("ListSchemas")
             assert credentials.access_key != before
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("settings", "recorded", "gone"),
+    [
+        ({}, MOTOS_ACCOUNT, True),
+        ({}, ACCOUNT, False),
+        ({"endpointURL": "the emulator's"}, ACCOUNT, True),
+    ],
+    ids=["the recorded account", "another account", "an endpoint that is not AWS's"],
+)
+def test_r5_what_is_missing_is_believed_gone_only_by_the_account_it_was_in(
+    wire: Wire,
+    moto: str,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    recorded: str,
+    *,
+    gone: bool,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PERSONALIZE", wire.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", recorded)  # by which the emulator tells the account
+    url = wire.url if settings else None
+
+    async def scenario() -> None:
+        async with connected(url) as client:
+            engine: Engine = PersonalizeEngine(
+                engine_class(),
+                client,
+                Timers(lambda: datetime.now(UTC), time.monotonic, asyncio.sleep, random.Random(1)),
+            )
+            arn = f"arn:aws:personalize:{REGION}:{recorded}:dataset-group/shop_movies"
+            group = manifest("DatasetGroup", "movies", {}, status={"external": {"arn": arn}})
+            desired = engine.desired(group, References({}, engine_class=engine_class()))
+            if gone:
+                assert await engine.observe(group, desired) == Absent()
+            else:
+                with pytest.raises(EngineError, match=f"works in {MOTOS_ACCOUNT}"):
+                    await engine.observe(group, desired)
 
     asyncio.run(scenario())
 

@@ -422,6 +422,23 @@ def test_a_solution_shows_its_versions_whoever_trained_them() -> None:
     asyncio.run(scenario())
 
 
+def test_a_version_trained_by_the_service_is_known_as_such_where_lists_do_not_say_so() -> None:
+    def silent(answer: dict[str, Any]) -> dict[str, Any]:
+        for entry in answer.get("solutionVersions", ()):
+            entry.pop("trainingType", None)
+        return answer
+
+    async def scenario() -> None:
+        estate = build()
+        estate.client.garble = silent
+        solution = await estate.solution(training={"owner": "Service"})
+        await estate.pass_time(4 * 3600)
+        versions = (await estate.observed(solution)).details["versions"]
+        assert [v.training_type for v in versions] == ["Automatic"]
+
+    asyncio.run(scenario())
+
+
 def test_a_dataset_shows_a_digest_of_its_source_or_why_it_has_none() -> None:
     async def scenario() -> None:
         estate = build()

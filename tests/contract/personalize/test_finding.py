@@ -12,7 +12,7 @@ from reco.decide import runs
 from reco.decide.model import Absent, Desired, ErrorClass, Observed
 from reco.emulator.world import Settings
 from reco.engines.port import EngineError
-from tests.contract.personalize.harness import Estate, build
+from tests.contract.personalize.harness import ACCOUNT, Estate, build
 
 
 def test_r6_what_exists_under_the_name_is_found_with_its_tags() -> None:
@@ -182,6 +182,22 @@ def test_a_record_of_another_account_is_never_taken_for_deleted() -> None:
         group = estate.record(estate.resource("DatasetGroup", "movies", {}), arn)
         with pytest.raises(EngineError, match="lives in account 999999999999"):
             await estate.look(group)
+
+    asyncio.run(scenario())
+
+
+def test_r5_an_empty_account_says_nothing_of_what_is_recorded_in_another() -> None:
+    async def scenario() -> None:
+        estate = build()
+        arn = f"arn:aws:personalize:eu-west-1:{ACCOUNT}:dataset-group/shop_movies"
+        group = estate.record(estate.resource("DatasetGroup", "movies", {}), arn)
+        estate.client.credentials_of = "999999999999"
+        for _ in range(2):
+            with pytest.raises(EngineError, match=f"lives in account {ACCOUNT}") as caught:
+                await estate.look(group)
+            assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+        estate.client.credentials_of = ACCOUNT
+        assert await estate.look(group) == Absent()
 
     asyncio.run(scenario())
 

@@ -248,6 +248,32 @@ def test_a_refusal_is_reported_once_to_all_it_concerns_and_so_is_its_end() -> No
     asyncio.run(scenario())
 
 
+def test_r8_whoever_is_not_let_in_asks_ever_less_often() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.solution()
+        version = await estate.make(
+            "SolutionVersion", "movies-1", {"solutionRef": {"name": "movies"}}, seconds=0
+        )
+        async with running(estate) as notified:
+            await estate.look(version)
+            await estate.pass_time(60)
+            estate.emulator.add_fault({"kind": "accessDenied"})
+            estate.client.take()
+            notified.clear()
+            await estate.pass_time(1000)
+            assert 3 <= Counter(estate.client.take())["ListSolutionVersions"] <= 8
+            assert notified == [version.key]
+            with pytest.raises(EngineError):
+                await estate.look(version)
+            assert estate.client.take() == []
+            estate.emulator.remove_faults()
+            await estate.pass_time(310)
+            assert isinstance(await estate.look(version), Observed)
+
+    asyncio.run(scenario())
+
+
 def test_what_is_refused_again_and_again_is_neither_listed_for_nor_reported() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)

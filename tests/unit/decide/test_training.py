@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from reco.api.resource import Resource
 from reco.decide.lifecycle import decide
 from reco.decide.model import (
@@ -94,7 +96,7 @@ def pruned(decision: Decision) -> set[str]:
 
 
 def external_version(
-    name: str, state: State = State.ACTIVE, kind: str = "Manual"
+    name: str, state: State = State.ACTIVE, kind: str | None = "Manual"
 ) -> ExternalVersion:
     return ExternalVersion(f"arn:{name}", f"shop_{name}", state, CREATED, "Full", kind)
 
@@ -232,6 +234,23 @@ def test_r7_versions_that_the_engine_has_are_taken_over_instead_of_trained_again
     assert action.manifest["metadata"]["name"] == "sol-29384756"
     assert action.manifest["spec"]["externalName"] == "shop_sol-29384756"
     assert action.manifest["spec"]["adoptionPolicy"] == "Adopt"
+
+
+@pytest.mark.parametrize(
+    ("training_type", "policy"), [("Manual", "Manage"), ("Automatic", "Observe"), (None, "Observe")]
+)
+def test_r6_what_may_be_the_services_own_training_is_only_observed(
+    training_type: str | None, policy: str
+) -> None:
+    trained = external_version("sol-29384756", kind=training_type)
+
+    (action,) = [
+        a
+        for a in decide(at(solution(), external=[trained])).actions
+        if isinstance(a, CreateResource)
+    ]
+
+    assert action.manifest["spec"]["managementPolicy"] == policy
 
 
 def test_a_version_that_somebody_forgot_on_purpose_stays_forgotten() -> None:

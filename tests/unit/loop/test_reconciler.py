@@ -13,8 +13,9 @@ from reco.api.resource import Key, Resource
 from reco.api.vocabulary import API_VERSION, FINALIZER
 from reco.decide.model import Absent, Desired, EngineView, Identity
 from reco.decide.references import References
+from reco.loop.acting import FenceLost
 from reco.loop.queue import WorkQueue
-from reco.loop.reconciler import FenceLost, Reconciler
+from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
 from tests.simulation.memory_store import MemoryStore, StoreClient
 from tests.support.situations import SPECS

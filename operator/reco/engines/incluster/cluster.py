@@ -8,9 +8,10 @@ for before anybody may think that it is gone.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from reco.cluster.errors import StoreConflict, StoreError, StoreNotFound
+from reco.cluster.errors import StoreConflict, StoreError, StoreExists, StoreNotFound
 from reco.engines.incluster.objects import (
     Manifest,
     ObjectKey,
@@ -215,6 +216,15 @@ class Cluster:
                 self._by_owner.pop(owner, None)
         self._notify(manifest)
 
+    async def last_line(self, namespace: str, pod: str) -> str | None:
+        """Return what a running pod's program logged last, or None where that can't be read."""
+        path = f"{path_of(ObjectKey('Pod', namespace, pod))}/log"
+        try:
+            lines = (await self.api.text(path, query={"tailLines": 1})).strip().splitlines()
+        except StoreError:
+            return None  # the pod has not begun, or has just ended: what it logs is an extra
+        return lines[-1] if lines else None
+
     # Changing
 
     async def apply(self, manifest: Manifest) -> None:
@@ -228,18 +238,23 @@ class Cluster:
         )
         self._take({"kind": manifest["kind"], **answer})
 
-    async def create(self, manifest: Manifest) -> None:
-        """Make an object that is never changed afterwards.
-
-        Raises:
-            StoreExists: if there is one of that name.
-        """
+    async def create_once(self, manifest: Manifest) -> None:
+        """Make an object unless there is one of that name, which stays as it is."""
         key = key_of(manifest)
+        with suppress(StoreExists):
+            await self.api.request(
+                "POST",
+                collection(key.kind, key.namespace),
+                query={"fieldManager": FIELD_MANAGER},
+                body=manifest,
+            )
+
+    async def delete_secrets(self, namespace: str, owner: str) -> None:
+        """Delete an owner's Secrets, which are never read and so are not in the view."""
         await self.api.request(
-            "POST",
-            collection(key.kind, key.namespace),
-            query={"fieldManager": FIELD_MANAGER},
-            body=manifest,
+            "DELETE",
+            collection("Secret", namespace),
+            query={"labelSelector": f"{self._selector},{LABEL_OWNER}={owner}"},
         )
 
     async def annotate(self, key: ObjectKey, annotations: Mapping[str, str | None]) -> None:

@@ -160,17 +160,17 @@ def owner_label(key: Key) -> str:
 
 def store_name(group: Resource) -> str:
     """Return the name of a group's managed online store."""
-    return addresses.service(group.key.name, "online-store")
+    return addresses.service_of(names.external_name(group), group.key.namespace, "online-store")
 
 
 def catalog_name(group: Resource) -> str:
     """Return the name of a group's catalog."""
-    return addresses.service(group.key.name, "catalog")
+    return addresses.service_of(names.external_name(group), group.key.namespace, "catalog")
 
 
 def runtime_name(group: Resource) -> str:
     """Return the name of a group's runtime, which answers for all its campaigns."""
-    return addresses.service(group.key.name, "runtime")
+    return addresses.service_of(names.external_name(group), group.key.namespace, "runtime")
 
 
 def group_of(lineage: Sequence[Resource]) -> Resource:

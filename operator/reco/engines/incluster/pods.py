@@ -20,7 +20,7 @@ DRAIN_SECONDS: Final = 5
 """How long a pod that ends still answers, until nobody sends it anything new."""
 GRACE_SECONDS: Final = 45
 
-_SECURITY: Final = {
+SECURITY: Final = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
@@ -56,7 +56,7 @@ def template(
             *program.environment,
         ],
         "resources": resources(program.placement.resources, program.default),
-        "securityContext": _SECURITY,
+        "securityContext": SECURITY,
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
             *(mount for _, mount in program.volumes),

@@ -116,6 +116,7 @@ class AwsConnections:
                 reads=client("personalize", settings.endpoint_url, _READS),
                 changes=client("personalize", settings.endpoint_url, _CHANGES),
                 s3=client("s3", settings.s3_endpoint_url, _s3_config(settings)),
+                sts=client("sts", None, _READS) if _is_aws(settings.endpoint_url) else None,
             )
 
     def _session_for(self, region: str, role: AssumeRole | None) -> botocore.session.Session:
@@ -170,11 +171,13 @@ class _Services:
     reads: Any
     changes: Any
     s3: Any
+    sts: Any
+    """None where another endpoint than AWS's stands in for the service, and so for the account."""
 
     @property
     def all(self) -> tuple[Any, ...]:
         """All of them."""
-        return self.reads, self.changes, self.s3
+        return tuple(one for one in (self.reads, self.changes, self.s3, self.sts) if one)
 
 
 class AwsClient:
@@ -231,6 +234,15 @@ class AwsClient:
         answer.pop("ResponseMetadata", None)
         return answer
 
+    async def account(self) -> str | None:
+        """Ask AWS whose credentials are in use; nobody else could tell."""
+        services = await self._threads.run(self._services)
+        if services.sts is None:
+            return None
+        answer = await self._in_thread("GetCallerIdentity", services.sts.get_caller_identity)
+        account: str = answer["Account"]
+        return account
+
     async def list_source(self, location: str) -> SourceListing:
         """List a location in object storage."""
         return await self._in_thread("ListObjectsV2", lambda: self._list(location))
@@ -261,6 +273,12 @@ class AwsClient:
         finally:
             if self._on_call is not None:
                 self._on_call(operation, time.monotonic() - started, outcome)
+
+
+def _is_aws(endpoint: str | None) -> bool:
+    """Whether an endpoint is AWS's own: the public one, or one in a private network."""
+    host = urlsplit(endpoint).hostname if endpoint is not None else None
+    return endpoint is None or (host or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _s3_config(settings: PersonalizeSettings) -> Config:

@@ -35,7 +35,7 @@ class SourceListing:
 
 
 class PersonalizeClient(Protocol):
-    """A connection to one account and region. Both methods raise `EngineError`."""
+    """A connection to one account and region. What asks anybody raises `EngineError`."""
 
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
         """Call a control-plane operation by its API name and return its answer.
@@ -46,6 +46,10 @@ class PersonalizeClient(Protocol):
 
     async def turn(self) -> None:
         """Wait until the rate of the account allows one more change."""
+        ...
+
+    async def account(self) -> str | None:
+        """Ask whose credentials are in use; None where the endpoint is not AWS's own."""
         ...
 
     async def list_source(self, location: str) -> SourceListing:

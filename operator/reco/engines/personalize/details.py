@@ -5,12 +5,11 @@ Names and metrics of solution versions never change once they are known, so each
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from reco.api.resource import Resource
-from reco.decide.model import ErrorClass, Observed, State
+from reco.decide.model import ErrorClass, ExternalVersion, Observed, State
 from reco.engines.personalize.client import PersonalizeClient
 from reco.engines.personalize.listing import Summary, states_below
 from reco.engines.personalize.polling import Interest, Poller, PollSettings, Timers
@@ -18,24 +17,9 @@ from reco.engines.personalize.render import Place
 from reco.engines.personalize.wire import TRANSITIONAL, Answer
 from reco.engines.port import EngineError
 
+_TRAINING = ("trainingType", "trainingMode")
 _TRAINING_TYPES = {"MANUAL": "Manual", "AUTOMATIC": "Automatic"}
 _TRAINING_MODES = {"FULL": "Full", "UPDATE": "Update", "AUTOTRAIN": "Full"}
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalVersion:
-    """One version of a solution as the service lists it, whoever had it trained."""
-
-    id: str
-    name: str | None
-    """None for versions that the solution's status says are known already."""
-    state: State
-    created: datetime
-    training_type: str
-    """`Manual`, or `Automatic` where the service started the training."""
-    training_mode: str
-    """`Full` or `Update`."""
-    failure: str | None
 
 
 class Versions:
@@ -45,6 +29,8 @@ class Versions:
         self._poller = poller
         self._client = client
         self._names: dict[str, str] = {}
+        self._trainings: dict[str, Answer] = {}
+        """What descriptions say of how versions were trained: lists may not."""
         self._metrics: dict[str, dict[str, str]] = {}
 
     def learn(self, id_: str, name: str) -> None:
@@ -55,7 +41,9 @@ class Versions:
         """Return the name of a version; lists do not show it."""
         if id_ not in self._names:
             answer = await self._client.call("DescribeSolutionVersion", solutionVersionArn=id_)
-            self.learn(id_, answer["solutionVersion"].get("name") or default_name(id_))
+            version = answer["solutionVersion"]
+            self.learn(id_, version.get("name") or default_name(id_))
+            self._trainings[id_] = {key: version[key] for key in _TRAINING if version.get(key)}
         return self._names[id_]
 
     async def below(self, resource: Resource, solution: str) -> tuple[ExternalVersion, ...]:
@@ -95,14 +83,14 @@ class Versions:
             raise
 
     def _external(self, entry: Summary, name: str | None) -> ExternalVersion:
+        training = {**self._trainings.get(entry.id, {}), **entry.raw}
         return ExternalVersion(
             id=entry.id,
             name=name,
             state=self._poller.wire.state(entry.raw),
             created=entry.created,
-            training_type=_TRAINING_TYPES.get(entry.raw.get("trainingType", ""), "Manual"),
-            training_mode=_TRAINING_MODES.get(entry.raw.get("trainingMode", ""), "Full"),
-            failure=entry.raw.get("failureReason"),
+            training_type=_TRAINING_TYPES.get(training.get("trainingType", "")),
+            training_mode=_TRAINING_MODES.get(training.get("trainingMode", ""), "Full"),
         )
 
     async def metrics(self, resource: Resource, arn: str) -> dict[str, str] | None:

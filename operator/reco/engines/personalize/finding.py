@@ -99,23 +99,46 @@ class Finder:
     def _shown(self, call: _Call) -> bool:
         return self.timers.time() - call.at >= self.settings.settle
 
-    def check_place(self, wire: Wire, id_: str) -> None:
+    async def confirm_place(self, wire: Wire, id_: str) -> None:
+        """Make sure that whoever has no such object is the account that its ARN names.
+
+        With the credentials of another account everything would look deleted. Asked each time,
+        since ambient credentials may change while we run; a role to assume names its account.
+
+        Raises:
+            EngineError: if the credentials are another account's, or nobody can be asked.
+        """
+        if self._place.settings.assume_role is not None:
+            return
+        account = await self.client.account()
+        if account is None:
+            poller = self._pollers[wire.kind]
+            await poller.snapshot(poller.good_since)  # its ARNs may tell
+        self.check_place(wire, id_, account)
+
+    def check_place(self, wire: Wire, id_: str, here: str | None = None) -> None:
         """Refuse an ARN of another region or account, where NotFound would say nothing.
+
+        Args:
+            wire: the kind.
+            id_: the ARN.
+            here: the account that the credentials belong to, where it was asked for just now.
 
         Raises:
             EngineError: if the ARN does not belong to the engine's region and account.
             ValueError: if it is no ARN.
         """
         region, account = place_of(id_)
+        here = here or self.account
         if region != self._place.region:
-            here = f"in {region}, and the EngineClass names {self._place.region}"
-        elif self.account not in {None, account}:
-            here = f"in account {account}, and the EngineClass works in {self.account}"
+            where = f"in {region}, and the EngineClass names {self._place.region}"
+        elif here not in {None, account}:
+            where = f"in account {account}, and the EngineClass works in {here}"
         else:
             return
         raise errors.refused_here(
             f"Describe{wire.kind}",
-            f"{id_} lives {here}: put the class or its credentials back, or make a new resource"
+            f"{id_} lives {where}: put the class or its credentials back, or make a new resource"
             " under another class",
             ErrorClass.ACCESS_DENIED,
         )

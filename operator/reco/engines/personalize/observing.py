@@ -131,10 +131,7 @@ class Observer:
             if error.error_class is not ErrorClass.NOT_FOUND:
                 raise
             poller.descriptions.pop(id_, None)
-            if self.account is None:
-                # In another account there is no such object either: a list tells whose this is.
-                await poller.snapshot(poller.good_since)
-                self._finder.check_place(row, id_)
+            await self._finder.confirm_place(row, id_)
             return None
         description: Answer = answer[row.member]
         entry = poller.last.entries.get(id_) if poller.last is not None else None

@@ -24,6 +24,9 @@ from reco.engines.personalize.listing import (
 from reco.engines.personalize.wire import TRANSITIONAL, Wire
 from reco.engines.port import EngineError
 
+_DOUBLINGS = 16
+"""More than any period takes, and few enough for a float."""
+
 _log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
@@ -96,7 +99,7 @@ class Poller:
         self._moving: dict[Key, None] = {}  # a set in the order of arrival
         self._last: Snapshot | None = None
         self._failure: tuple[int, float, EngineError] | None = None
-        self._denied = False
+        self._denied = 0  # times in a row
         self._told = float("-inf")
         self._serial = 0
         self._listing: asyncio.Task[Snapshot] | None = None
@@ -106,7 +109,10 @@ class Poller:
 
     @property
     def period(self) -> float:
-        """Seconds between two lists as things are."""
+        """Seconds between two lists as things are; ever longer while we are refused."""
+        if self._denied:
+            backoff = self._settings.fast * 2.0 ** min(self._denied, _DOUBLINGS)
+            return min(self._settings.slow, backoff)
         hurried = self._timers.time() < self._hurry_until
         fast = hurried or (self._moving and not self._one_by_one)
         return self._settings.fast if fast else self._settings.slow
@@ -181,7 +187,7 @@ class Poller:
             EngineError: if the newest listing failed.
         """
         while True:
-            last = self._last
+            last = self._last if not self._denied else None  # we may no longer go by it
             if last is not None and last.started >= not_before and last.serial > after:
                 return last
             if self._failure is not None:
@@ -216,16 +222,17 @@ class Poller:
             return
         error = listing.exception()
         if error is None:
-            let_in_again, self._denied = self._denied, False
+            let_in_again, self._denied = self._denied > 0, 0
             self._failure = None
             self._last = listing.result()
             self._report(self._last, everything=let_in_again)
         elif isinstance(error, EngineError):
             _log.debug("can't list %s: %s", self.wire.kind, error)
-            if error.error_class is ErrorClass.ACCESS_DENIED and not self._denied:
-                # Everybody should know. A hiccup concerns only those who need a list just now.
-                self._denied = True
-                self._report_all()
+            if error.error_class is ErrorClass.ACCESS_DENIED:
+                self._denied += 1
+                if self._denied == 1:
+                    # All should know. A hiccup concerns only those who need a list just now.
+                    self._report_all()
 
     async def run(self, notify: Callable[[Key], None]) -> None:
         """List again and again until cancelled, and name each resource whose object changed."""

@@ -1,0 +1,112 @@
+"""What lies in a group's storage, as its catalog tells: versions, and digests of sources.
+
+The operator has no credentials of the storage; the catalog has, and is asked through the API
+server, so it is reached from wherever the operator runs. One list a group serves every resource.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from reco.cluster.errors import StoreError
+from reco.engines.incluster.cluster import API
+from reco.engines.incluster.failures import classed
+from reco.workload.addresses import (
+    CATALOG_SOURCE,
+    CATALOG_VERSIONS,
+    PORT,
+    READY,
+    SERVICE_PORT,
+    service_of,
+)
+from reco.workload.storage import VersionManifest
+
+OWNER_HEADER: Final = "X-Reco-Uid"
+KEPT_SECONDS: Final = 300.0
+"""For how long an answer is good unless something is known to have changed."""
+
+
+def catalog_service(namespace: str, group: str) -> str:
+    """Return the catalog's Service of a group, by its external name."""
+    return service_of(group, namespace, "catalog")
+
+
+class Catalogs:
+    """The catalogs of all groups of an EngineClass."""
+
+    def __init__(self, api: API, time: Callable[[], float]) -> None:
+        """Ask through `api`; `time` is monotonic seconds."""
+        self._api = api
+        self._time = time
+        self._versions: dict[tuple[str, str], tuple[float, list[VersionManifest]]] = {}
+        self._sources: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
+
+    async def versions(
+        self, namespace: str, group: str, *, not_before: float | None = None
+    ) -> list[VersionManifest]:
+        """Return a group's trained versions, newest first.
+
+        Args:
+            namespace: the group's.
+            group: its external name.
+            not_before: the oldest answer that will do, in monotonic seconds.
+        """
+        now = self._time()
+        oldest = now - KEPT_SECONDS if not_before is None else not_before
+        at, known = self._versions.get((namespace, group), (float("-inf"), []))
+        if at <= oldest:
+            answer = await self._get(namespace, group, CATALOG_VERSIONS)
+            known = [VersionManifest.model_validate(one) for one in answer["versions"]]
+            known.sort(key=lambda one: (one.created, one.version), reverse=True)
+            self._versions[namespace, group] = (now, known)
+        return known
+
+    async def source(
+        self, namespace: str, group: str, location: str, *, fresh: bool
+    ) -> dict[str, Any]:
+        """Return `source`, the digest of what lies at a location, or `source_problem`."""
+        key, now = (namespace, group, location), self._time()
+        at, known = self._sources.get(key, (float("-inf"), {}))
+        if fresh or now - at >= KEPT_SECONDS:
+            path = f"{CATALOG_SOURCE}?location={quote(location, safe='')}"
+            answer = await self._get(namespace, group, path)
+            known = (
+                {"source": answer["digest"]}
+                if "digest" in answer
+                else {"source": None, "source_problem": answer.get("problem")}
+            )
+            self._sources[key] = (now, known)
+        return known
+
+    async def delete_version(
+        self, namespace: str, group: str, solution: str, version: str, uid: str
+    ) -> None:
+        """Delete a version, and its model where no other version has the same."""
+        path = f"{CATALOG_VERSIONS}/{quote(solution, safe='')}/{quote(version, safe='')}"
+        await self._send("DELETE", namespace, group, path, {OWNER_HEADER: uid})
+        self._versions.pop((namespace, group), None)
+
+    async def delete_group(self, namespace: str, group: str, uid: str) -> None:
+        """Delete everything that a group keeps in storage."""
+        await self._send("DELETE", namespace, group, "/group", {OWNER_HEADER: uid})
+        self._versions.pop((namespace, group), None)
+
+    async def problem(self, namespace: str, pod: str) -> str | None:
+        """Return why a catalog's pod is not ready, in its own words, or None."""
+        path = f"/api/v1/namespaces/{namespace}/pods/http:{pod}:{PORT}/proxy{READY}"
+        try:
+            await self._api.request("GET", path)
+        except StoreError as error:
+            return str(error).partition(": HTTP ")[2].partition(": ")[2] or str(error)
+        return None
+
+    async def _get(self, namespace: str, group: str, path: str) -> dict[str, Any]:
+        return await self._send("GET", namespace, group, path, {})
+
+    async def _send(
+        self, method: str, namespace: str, group: str, path: str, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        name = catalog_service(namespace, group)
+        root = f"/api/v1/namespaces/{namespace}/services/http:{name}:{SERVICE_PORT}/proxy"
+        with classed(f"{method} catalog {name}"):
+            return await self._api.request(method, f"{root}{path}", headers=headers)

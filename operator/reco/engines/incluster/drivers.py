@@ -1,0 +1,422 @@
+"""The table of kinds: how each is rendered, and how its objects are read.
+
+A driver's `judge` says what the objects are doing; everything around it (finding them, comparing
+them with what is wanted, ownership) is the engine's and stands once.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from reco.api.resource import Resource
+from reco.decide import names
+from reco.decide.model import Absent, Desired, ExternalVersion, Observed, State, Update
+from reco.decide.references import References
+from reco.engines.incluster import groups, records, serving, states, tasks
+from reco.engines.incluster.catalog import Catalogs, catalog_service
+from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.objects import Manifest, ObjectKey
+from reco.engines.incluster.place import Place, group_of
+from reco.engines.incluster.rendering import COMPLETE, ROLLED_OUT, Rendering
+from reco.workload.addresses import arn
+from reco.workload.storage import VersionManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What drivers may ask."""
+
+    place: Place
+    cluster: Cluster
+    catalogs: Catalogs
+    now: Callable[[], float]
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A resource and its objects."""
+
+    resource: Resource
+    desired: Desired | None
+    main: Manifest | None
+    """The object that stands for the whole; None if there is none."""
+    objects: Sequence[Manifest]
+    """All of its objects, pods among them."""
+    fresh: bool = False
+
+    def of(self, *kinds: str) -> list[Manifest]:
+        """Return the objects of some kinds."""
+        return [one for one in self.objects if one["kind"] in kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a resource's objects are doing."""
+
+    state: State = State.ACTIVE
+    doing: str | None = None
+    failure: str | None = None
+    update: Update | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields beside the objects themselves, under the keys of `Desired.fields`."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    created: datetime | None = None
+    """When the object was made, where that is not the main object's time."""
+
+
+Judge = Callable[[Known, Seen], Awaitable[Judged | Absent]]
+
+
+def _nowhere(_seen: Seen) -> ObjectKey | None:
+    return None
+
+
+def _by_name(_resource: Resource, _references: References) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """One kind in the cluster."""
+
+    kind: str
+    noun: str
+    """What its ids are called."""
+    main: tuple[str, str]
+    """Kind and role of the object that stands for the whole."""
+    render: Callable[[Resource, References, Place], Rendering]
+    judge: Judge
+    identify: Callable[[Resource, References], str | None] = _by_name
+    """The id, where it is not just the noun and the external name."""
+    beyond: Callable[[Seen], ObjectKey | None] = _nowhere
+    """The object to ask when there is no main one, for something may be there all the same."""
+    delete_before: Callable[[Known, Resource, Observed], Awaitable[None]] | None = None
+    """What has to be deleted elsewhere before the objects."""
+
+    def id_of(self, resource: Resource, references: References) -> str:
+        """Return the id of a resource's external object: it follows from names alone."""
+        return self.identify(resource, references) or arn(self.noun, names.external_name(resource))
+
+
+async def _record(_: Known, __: Seen) -> Judged:
+    """Judge a ConfigMap: it is what it is."""
+    return Judged()
+
+
+# Groups and data -------------------------------------------------------------------------------
+
+
+async def _group(known: Known, seen: Seen) -> Judged:
+    judged = _rolling(seen)
+    if judged.state is State.CREATING or judged.update is not None:
+        namespace = seen.resource.key.namespace
+        for pod in seen.of("Pod"):
+            if not _plays(pod, "catalog") or (pod.get("status") or {}).get("phase") != "Running":
+                continue
+            if pod in states.ready_pods([pod]):
+                continue
+            problem = await known.catalogs.problem(namespace, pod["metadata"]["name"])
+            if problem is not None:
+                return _told(judged, f"the catalog is not ready: {problem}")
+    return judged
+
+
+def _told(judged: Judged, text: str) -> Judged:
+    return replace(judged, doing=text, extra=dict.fromkeys(judged.extra, text))
+
+
+async def _dataset(known: Known, seen: Seen) -> Judged:
+    spec = seen.resource.spec
+    details: dict[str, Any] = {"schema": _data(seen, "fields")}
+    source = spec.import_.source if spec is not None and spec.import_ is not None else None
+    group = _data(seen, "group")
+    if source is not None and source.s3 is not None and group is not None:
+        details |= await known.catalogs.source(
+            seen.resource.key.namespace, group, source.s3, fresh=seen.fresh
+        )
+    return Judged(details=details)
+
+
+def _data(seen: Seen, key: str) -> str | None:
+    value = ((seen.main or {}).get("data") or {}).get(key)
+    return str(value) if value is not None else None
+
+
+# Jobs ------------------------------------------------------------------------------------------
+
+
+async def _import(known: Known, seen: Seen) -> Judged:
+    settings = known.place.view.class_name
+    ran = states.ran(_main(seen), seen.of("Pod"), advice=_advice("jobs", settings))
+    return Judged(state=ran.state, doing=await _progress(known, seen, ran), failure=ran.failure)
+
+
+def _advice(part: str, class_name: str) -> dict[str, str]:
+    where = f"of EngineClass {class_name}"
+    return {
+        "memory": f"raise spec.inCluster.{part}.resources.memory {where}, or train on less data",
+        "deadline": f"raise spec.inCluster.{part}.deadlineSeconds {where}",
+    }
+
+
+async def _progress(known: Known, seen: Seen, ran: states.Ran) -> str | None:
+    if ran.pod is None:
+        return ran.doing
+    return await known.cluster.last_line(seen.resource.key.namespace, ran.pod) or ran.doing
+
+
+async def _version(known: Known, seen: Seen) -> Judged | Absent:
+    """Judge a training: what lies in storage tells of its end, the Job of everything before."""
+    jobs = seen.of("Job")
+    ran = None
+    if jobs:
+        advice = _advice("training", known.place.view.class_name)
+        ran = states.ran(jobs[0], seen.of("Pod"), advice=advice)
+        if ran.state is not State.ACTIVE:
+            doing = await _progress(known, seen, ran)
+            return Judged(state=ran.state, doing=doing, failure=ran.failure)
+    found = await trained(known, seen, not_before=_ended(jobs))
+    if found is None:
+        return Absent()
+    return Judged(
+        created=found.created,
+        details={
+            "metrics": {name: _decimal(value) for name, value in sorted(found.metrics.items())},
+            "training_hours": _decimal(round(found.training_seconds / 3600, 4)),
+            "training_type": "Manual",
+            "artifact": found.artifact,
+        },
+    )
+
+
+def _ended(jobs: Sequence[Manifest]) -> datetime | None:
+    text = (jobs[0].get("status") or {}).get("completionTime") if jobs else None
+    return datetime.fromisoformat(text) if text is not None else None
+
+
+async def trained(
+    known: Known, seen: Seen, *, not_before: datetime | None
+) -> VersionManifest | None:
+    """Return a version's manifest in storage, or None if there is none."""
+    place = place_of(seen)
+    if place is None:
+        return None
+    group, solution, version = place
+    namespace = seen.resource.key.namespace
+
+    def among(found: Sequence[VersionManifest]) -> VersionManifest | None:
+        return next((v for v in found if (v.solution, v.version) == (solution, version)), None)
+
+    found = among(await known.catalogs.versions(namespace, group))
+    recorded = seen.resource.status.external
+    if found is None and (not_before is not None or recorded is not None or seen.fresh):
+        found = among(await known.catalogs.versions(namespace, group, not_before=known.now()))
+    return found
+
+
+def place_of(seen: Seen) -> tuple[str, str, str] | None:
+    """Return group, solution and name of a version, from what is wanted or what was recorded."""
+    external = seen.resource.status.external
+    id_ = external.arn if external is not None else None
+    if id_ is None and seen.desired is not None:
+        id_ = seen.desired.once.get("id")
+    if id_ is None:
+        return None
+    group, solution, version = str(id_).rpartition(":")[2].split("/")[1:]
+    return group, solution, version
+
+
+def _catalog_of(seen: Seen) -> ObjectKey | None:
+    place = place_of(seen)
+    return catalog_key(seen.resource.key.namespace, place[0]) if place is not None else None
+
+
+async def _delete_version(known: Known, resource: Resource, observed: Observed) -> None:
+    group, solution, version = observed.id.rpartition(":")[2].split("/")[1:]
+    catalog = known.cluster.get(catalog_key(resource.key.namespace, group))
+    owners = catalog["metadata"].get("ownerReferences") if catalog is not None else None
+    uid = owners[0]["uid"] if owners else ""
+    await known.catalogs.delete_version(resource.key.namespace, group, solution, version, uid)
+
+
+def catalog_key(namespace: str, group: str) -> ObjectKey:
+    """Return which Deployment is a group's catalog."""
+    return ObjectKey("Deployment", namespace, catalog_service(namespace, group))
+
+
+async def _delete_group(known: Known, resource: Resource, observed: Observed) -> None:
+    if observed.state is State.DELETING:
+        return
+    await known.catalogs.delete_group(
+        resource.key.namespace, names.external_name(resource), resource.uid
+    )
+
+
+# Solutions -------------------------------------------------------------------------------------
+
+
+async def _solution(known: Known, seen: Seen) -> Judged:
+    namespace, group = seen.resource.key.namespace, _data(seen, "group")
+    if group is None:
+        return Judged()
+    solution = names.external_name(seen.resource)
+    found = [
+        one for one in await known.catalogs.versions(namespace, group) if one.solution == solution
+    ]
+    return Judged(details={"versions": tuple(_external(group, one) for one in found)})
+
+
+def _external(group: str, version: VersionManifest) -> ExternalVersion:
+    return ExternalVersion(
+        id=version_id(group, version.solution, version.version),
+        name=version.version,
+        state=State.ACTIVE,
+        created=version.created,
+        training_mode=version.mode,
+        training_type="Manual",
+    )
+
+
+def _identify_version(resource: Resource, references: References) -> str | None:
+    return version_id(
+        names.external_name(group_of(references.lineage)),
+        names.external_name(references.direct["solutionRef"]),
+        names.external_name(resource),
+    )
+
+
+def version_id(group: str, solution: str, version: str) -> str:
+    """Return the id of a trained version: it says where the version lies."""
+    return arn("solution-version", f"{group}/{solution}/{version}")
+
+
+# Serving ---------------------------------------------------------------------------------------
+
+
+async def _campaign(_: Known, seen: Seen) -> Judged:
+    told = [one["data"]["endpoint"] for one in seen.of("ConfigMap") if one.get("data")]
+    details = {"endpoint": told[0] if told else None, "serves": _served(seen)}
+    return replace(_rolling(seen), details=details)
+
+
+def _served(seen: Seen) -> str | None:
+    """Return the id of the version that answers: the old one until no pod of it is left."""
+    wanted = _version_of(_main(seen)["spec"]["template"])
+    ready = {_version_of(pod) for pod in states.ready_pods(seen.of("Pod"))} - {None}
+    others = sorted(str(one) for one in ready - {wanted})
+    served = others[0] if others else wanted
+    return served if ready else None
+
+
+def _version_of(pod: Manifest) -> str | None:
+    value = (pod["metadata"].get("annotations") or {}).get(serving.ANNOTATION_VERSION)
+    return str(value) if value is not None else None
+
+
+async def _tracker(_: Known, seen: Seen) -> Judged:
+    details = {
+        "tracking_id": serving.tracking_id(seen.resource),
+        "endpoint": serving.events_endpoint(seen.resource),
+    }
+    return replace(_rolling(seen), details=details)
+
+
+def _rolling(seen: Seen) -> Judged:
+    """Judge Deployments and StatefulSets: what was applied, and whether that is what runs."""
+    rollout = states.rollout(seen.of("Deployment", "StatefulSet"), seen.of("Pod"))
+    if not rollout.available:
+        if rollout.failure is not None:
+            return Judged(State.FAILED, failure=rollout.failure)
+        return Judged(State.CREATING, doing=rollout.doing)
+    if rollout.complete:
+        return Judged(extra={ROLLED_OUT: COMPLETE})
+    state = State.FAILED if rollout.failure is not None else State.CREATING
+    return Judged(
+        update=Update(state, {ROLLED_OUT: COMPLETE}, rollout.failure),
+        doing=rollout.doing,
+        extra={ROLLED_OUT: rollout.doing},
+    )
+
+
+def _main(seen: Seen) -> Manifest:
+    if seen.main is None:
+        raise ValueError(f"{seen.resource.key}: nothing stands for it")
+    return seen.main
+
+
+def _plays(one: Manifest, role: str) -> bool:
+    return (one["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == f"reco-{role}"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.10f}".rstrip("0").rstrip(".")
+
+
+DRIVERS: dict[str, Driver] = {
+    driver.kind: driver
+    for driver in (
+        Driver(
+            kind="DatasetGroup",
+            noun="dataset-group",
+            main=("Deployment", "catalog"),
+            render=groups.dataset_group,
+            judge=_group,
+            delete_before=_delete_group,
+        ),
+        Driver(
+            kind="Schema",
+            noun="schema",
+            main=("ConfigMap", "schema"),
+            render=records.schema,
+            judge=_record,
+        ),
+        Driver(
+            kind="Dataset",
+            noun="dataset",
+            main=("ConfigMap", "dataset"),
+            render=records.dataset,
+            judge=_dataset,
+        ),
+        Driver(
+            kind="DatasetImportJob",
+            noun="dataset-import-job",
+            main=("Job", "import"),
+            render=tasks.dataset_import_job,
+            judge=_import,
+        ),
+        Driver(
+            kind="Solution",
+            noun="solution",
+            main=("ConfigMap", "solution"),
+            render=records.solution,
+            judge=_solution,
+        ),
+        Driver(
+            kind="SolutionVersion",
+            noun="solution-version",
+            main=("Job", "train"),
+            render=tasks.solution_version,
+            judge=_version,
+            identify=_identify_version,
+            beyond=_catalog_of,
+            delete_before=_delete_version,
+        ),
+        Driver(
+            kind="Campaign",
+            noun="campaign",
+            main=("Deployment", "ranker"),
+            render=serving.campaign,
+            judge=_campaign,
+        ),
+        Driver(
+            kind="EventTracker",
+            noun="event-tracker",
+            main=("Deployment", "collector"),
+            render=serving.event_tracker,
+            judge=_tracker,
+        ),
+    )
+}
+"""By kind."""

@@ -1,0 +1,55 @@
+"""What a spec comes to in the cluster: objects, the first of which stands for the whole."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reco.api.resource import Resource
+from reco.decide.model import Unsupported, Waiting
+
+ROLLED_OUT = "rollout"
+"""The field that says whether what was applied is also what runs."""
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The objects that a resource is to have.
+
+    Attributes:
+        objects: manifests; the first stands for the whole.
+        rolls: whether it takes a while until what was applied is what runs.
+        fixed: whether the objects can't be changed once they are made.
+        secrets: Secrets to make once, with the keys that get a random value.
+    """
+
+    objects: Sequence[Mapping[str, Any]]
+    rolls: bool = False
+    fixed: bool = False
+    secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the wanted fields: each object under `Kind/name`."""
+        named = {f"{one['kind']}/{one['metadata']['name']}": one for one in self.objects}
+        return named | ({ROLLED_OUT: COMPLETE} if self.rolls else {})
+
+
+Rendering = Rendered | Waiting | Unsupported
+
+
+def id_of(resource: Resource) -> str:
+    """Return the recorded id of a resource that others may build on.
+
+    Raises:
+        ValueError: if there is none: whoever renders waits for it first.
+    """
+    arn = resource.status.external.arn
+    if arn is None:
+        raise ValueError(f"{resource.key} has no recorded id: wait for it first")
+    return str(arn)
+
+
+def as_json(value: object) -> str:
+    """Return JSON that is the same for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,231 @@
+"""What Kubernetes objects are doing, in words common to all engines: pure functions of manifests.
+
+A Deployment that rolls keeps its old pods until the new ones are ready, so what serves is told
+apart from what was applied. A Job that failed is told apart by what ended its last pod.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reco.decide.model import State
+from reco.engines.incluster.objects import Manifest
+from reco.workload.results import Result
+
+_SHOWN_ROWS = 10
+_DISRUPTIONS = {
+    "EvictionByEvictionAPI": "its pod was evicted",
+    "PreemptionByScheduler": "its pod had to make room for a pod of higher priority",
+    "DeletionByTaintManager": "its node was lost or is no longer fit for it",
+    "DeletionByPodGC": "its node was lost",
+    "TerminationByKubelet": "its node was short of resources and evicted the pod",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far a set of Deployments and StatefulSets is."""
+
+    complete: bool
+    available: bool
+    """Whether each of them has a pod that answers."""
+    doing: str | None = None
+    failure: str | None = None
+    """Why it does not go on."""
+
+
+def rollout(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> Rollout:
+    """Judge Deployments and StatefulSets with the pods of them all."""
+    doing: list[str] = []
+    failures: list[str] = []
+    available = bool(workloads)
+    for one in workloads:
+        name, status = one["metadata"]["name"], one.get("status") or {}
+        wanted = one["spec"].get("replicas", 1)
+        ready = status.get("readyReplicas", 0)
+        updated = status.get("updatedReplicas", 0)
+        available = available and (ready > 0 or wanted == 0)
+        current = status.get("observedGeneration", 0) >= one["metadata"].get("generation", 1)
+        if current and updated >= wanted and status.get("replicas", 0) <= updated <= ready:
+            continue
+        why = pod_problem([pod for pod in pods if _of(one, pod)])
+        text = f"{name}: {min(updated, ready)} of {wanted} pods are up to date and ready"
+        doing.append(f"{text}; {why}" if why else text)
+        if _gave_up(status):
+            failures.append(f"{name}: {why or 'its new pods do not get ready'}")
+    return Rollout(
+        complete=bool(workloads) and not doing,
+        available=available,
+        doing="; ".join(doing) or None,
+        failure="; ".join(failures) or None,
+    )
+
+
+def _gave_up(status: Mapping[str, Any]) -> bool:
+    return any(
+        one["type"] == "Progressing" and one["status"] == "False"
+        for one in status.get("conditions") or ()
+    )
+
+
+def _of(workload: Manifest, pod: Manifest) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    selector = workload["spec"].get("selector", {}).get("matchLabels") or {}
+    return all(labels.get(name) == value for name, value in selector.items())
+
+
+def ready_pods(pods: Sequence[Manifest]) -> list[Manifest]:
+    """Return the pods that answer."""
+    return [
+        pod
+        for pod in pods
+        if pod["metadata"].get("deletionTimestamp") is None
+        and any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in (pod.get("status") or {}).get("conditions") or ()
+        )
+    ]
+
+
+def pod_problem(pods: Sequence[Manifest]) -> str | None:
+    """Return why some pod does not get ready, the newest first, or None."""
+    newest = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
+    for pod in newest:
+        text = _problem_of(pod)
+        if text is not None:
+            return f"pod {pod['metadata']['name']}: {text}"
+    return None
+
+
+def _problem_of(pod: Manifest) -> str | None:
+    status = pod.get("status") or {}
+    for one in status.get("conditions") or ():
+        if one["type"] == "PodScheduled" and one["status"] == "False":
+            return f"no node takes it: {one.get('message', one.get('reason', ''))}"
+    for container in status.get("containerStatuses") or ():
+        state = container.get("state") or {}
+        waiting = state.get("waiting")
+        ended = (container.get("lastState") or {}).get("terminated") or state.get("terminated")
+        if ended is not None and ended.get("exitCode") != 0:
+            text = _termination(ended)
+            return text if waiting is None else f"{waiting['reason']}: {text}"
+        if waiting is not None and waiting.get("reason") not in {None, *_NORMAL}:
+            return f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+    return None
+
+
+_NORMAL = ("ContainerCreating", "PodInitializing")
+
+
+def _termination(ended: Mapping[str, Any]) -> str:
+    result = Result.decode(ended.get("message") or "")
+    if result is not None:
+        return result.message or result.outcome.value
+    if ended.get("reason") == "OOMKilled":
+        return "it was killed because it used more memory than it may"
+    message = (ended.get("message") or "").strip()
+    text = f"it ended with code {ended.get('exitCode')}"
+    return f"{text}: {message}" if message else text
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a Job is doing or has done."""
+
+    state: State
+    doing: str | None = None
+    failure: str | None = None
+    pod: str | None = None
+    """The pod that runs now."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """`details` of the result that it left."""
+
+
+def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -> Ran:
+    """Judge a Job with its pods.
+
+    Args:
+        job: the Job.
+        pods: its pods.
+        advice: what to change after `memory` or `deadline` was not enough.
+    """
+    status = job.get("status") or {}
+    conditions = {
+        one["type"]: one for one in status.get("conditions") or () if one["status"] == "True"
+    }
+    newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+    if "Complete" in conditions:
+        result = _result(newest)
+        return Ran(State.ACTIVE, result=result.details if result is not None else {})
+    if "Failed" in conditions:
+        result = _result(newest)
+        return Ran(
+            State.FAILED,
+            failure=_failure(conditions["Failed"], newest, advice),
+            result=result.details if result is not None else {},
+        )
+    if job["spec"].get("suspend"):
+        why = conditions.get("Suspended", {}).get("message") or "the Job is suspended"
+        return Ran(State.CREATING, doing=f"queued: {why}")
+    if newest is None:
+        return Ran(State.CREATING)
+    phase = (newest.get("status") or {}).get("phase")
+    name = newest["metadata"]["name"]
+    if phase == "Running":
+        return Ran(State.RUNNING, pod=name)
+    problem = pod_problem([newest])
+    if phase == "Failed":
+        return Ran(State.RUNNING, doing=f"tried again; before: {problem or 'its pod failed'}")
+    return Ran(State.CREATING, doing=problem)
+
+
+def _ended(pod: Manifest | None) -> Mapping[str, Any]:
+    if pod is None:
+        return {}
+    for container in (pod.get("status") or {}).get("containerStatuses") or ():
+        ended: Mapping[str, Any] | None = (container.get("state") or {}).get("terminated")
+        if ended is not None:
+            return ended
+    return {}
+
+
+def _result(pod: Manifest | None) -> Result | None:
+    return Result.decode(_ended(pod).get("message") or "")
+
+
+def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping[str, str]) -> str:
+    if condition.get("reason") == "DeadlineExceeded":
+        return f"it did not end in time; {advice['deadline']}"
+    ended, result = _ended(pod), _result(pod)
+    if result is not None:
+        return f"{result.outcome.value}: {result.message}{_bad_rows(result)}"
+    if ended.get("reason") == "OOMKilled":
+        return f"OutOfMemory: it used more memory than it may; {advice['memory']}"
+    disrupted = _disruption(pod)
+    if disrupted is not None:
+        return f"Disrupted: {disrupted}, again and again; {condition.get('message', '')}"
+    if ended.get("exitCode") == _KILLED:
+        return "Killed: somebody ended its process; to try again, set reco.dev/run-now"
+    if ended:
+        return f"Crashed: {_termination(ended)}; its log says more"
+    return str(condition.get("message") or condition.get("reason") or "it failed")
+
+
+_KILLED = 137
+
+
+def _disruption(pod: Manifest | None) -> str | None:
+    for one in ((pod or {}).get("status") or {}).get("conditions") or ():
+        if one["type"] == "DisruptionTarget" and one["status"] == "True":
+            told = _DISRUPTIONS.get(one.get("reason", ""))
+            return told or str(one.get("message", "its pod was disrupted"))
+    return None
+
+
+def _bad_rows(result: Result) -> str:
+    rows = [
+        f"{one.get('file', '')}:{one.get('line', '?')}: {one.get('reason', '')}".lstrip(":")
+        for one in result.details.get("badRows", ())[:_SHOWN_ROWS]
+        if isinstance(one, Mapping)
+    ]
+    return f" ({'; '.join(rows)})" if rows else ""

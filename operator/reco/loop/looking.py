@@ -1,0 +1,198 @@
+"""Looking: all that a decision about one resource may know, gathered from the cache and the engine.
+
+Nothing is changed here. What the engine fails to tell is part of what was seen.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from reco.api.resource import Key, Resource
+from reco.api.vocabulary import ConditionType
+from reco.decide import deletion, engine_class, requests
+from reco.decide.model import (
+    Decision,
+    Desired,
+    Failure,
+    Identity,
+    NotAsked,
+    Observation,
+    Situation,
+    Timing,
+    Waiting,
+    Wish,
+)
+from reco.decide.references import Lookup, References, blocker, resolve
+from reco.decide.rules import RULES, related
+from reco.engines.port import Engine, EngineError
+
+log = logging.getLogger(__name__)
+
+
+class Engines(Protocol):
+    """Where engines come from."""
+
+    def get(self, engine_class: Resource) -> Engine:
+        """Return the engine of a class.
+
+        Raises:
+            ValueError: if the class's settings make no engine.
+        """
+        ...
+
+    def forget(self, key: Key) -> None:
+        """Tell all engines that a resource is gone."""
+        ...
+
+
+class View(Lookup, Protocol):
+    """What is looked at of the cache."""
+
+    def owned(self, uid: str) -> Sequence[Resource]:
+        """Return the resources with an owner reference to `uid`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Gathers situations."""
+
+    cache: View
+    engines: Engines
+    identity: Identity
+    clock: Callable[[], datetime]
+    """The time in UTC."""
+    failures: Callable[[Key], int]
+    """How often in a row a resource has failed."""
+    timing: Timing
+
+    async def situation(self, resource: Resource) -> Situation:
+        """Return what a decision about a resource with an external object may look at."""
+        references = resolve(resource, self.cache)
+        engine, no_engine = self.engine(resource, references)
+        view = engine.view if engine is not None else None
+        desired: Wish = no_engine
+        if resource.spec is not None and engine is not None:
+            desired = self._desired(resource, references, engine)
+        observation: Observation = NotAsked()
+        asks = (
+            deletion.asks_engine(resource, view)
+            if resource.deleted is not None
+            else resource.spec is not None
+        )
+        if engine is not None and asks:
+            observation = await _observed(resource, engine, desired)
+        owned = self.cache.owned(resource.uid)
+        owned_keys = {child.key for child in owned}
+        return Situation(
+            resource=resource,
+            now=self.clock(),
+            identity=self.identity,
+            engine=view,
+            desired=desired,
+            observation=observation,
+            children=owned,
+            dependents=[
+                other for other in self.cache.referring(resource.key) if other.key not in owned_keys
+            ],
+            related=related(resource, references, self.cache),
+            failures=self.failures(resource.key),
+            timing=self.timing,
+        )
+
+    async def engine_class(self, resource: Resource) -> Decision:
+        """Ask what the engine of a class offers, and decide about the class."""
+        offered: tuple[Sequence[str], Sequence[str]] | Failure | str
+        users = self._users(resource) if resource.deleted is not None else []
+        try:
+            if resource.deleted is not None:
+                offered = ((), ())
+            elif resource.problem is not None:
+                offered = resource.problem
+            else:
+                capabilities = await self.engines.get(resource).capabilities()
+                offered = (capabilities.features, capabilities.recipes)
+        except ValueError as error:
+            offered = str(error)
+        except EngineError as error:
+            offered = error.failure
+        return engine_class.decide(resource, offered=offered, users=users, timing=self.timing)
+
+    def _users(self, engine_class: Resource) -> list[Resource]:
+        """Return the resources that a class is in charge of, or that name it."""
+        users = {user.key: user for user in self.cache.referring(engine_class.key)}
+        for kind in RULES:
+            for resource in self.cache.all(kind):
+                if resource.status.engine_class_name == engine_class.key.name:
+                    users[resource.key] = resource
+        return [users[key] for key in sorted(users)]
+
+    def engine(self, resource: Resource, references: References) -> tuple[Engine | None, Waiting]:
+        """Return the engine in charge of a resource, or why there is none.
+
+        The class recorded in the status stands in for one that can't be reached through the
+        references any more, so that deletion works in any order.
+        """
+        found = references.engine_class
+        if found is None and resource.status.engine_class_name is not None:
+            found = self.cache.get(Key("EngineClass", "", resource.status.engine_class_name))
+        waiting = blocker(resource, references) if resource.spec is not None else None
+        none = waiting or Waiting("there is no EngineClass in charge")
+        if found is None or found.problem is not None:
+            return None, none
+        try:
+            return self.engines.get(found), none
+        except ValueError as error:
+            return None, Waiting(f"{found.key} can't be used: {error}")
+
+    def _desired(self, resource: Resource, references: References, engine: Engine) -> Wish:
+        completed = RULES[resource.key.kind].complete(resource, references, self.cache)
+        waiting = blocker(resource, references)
+        if waiting is not None:
+            return waiting
+        if isinstance(completed, Waiting):
+            return completed
+        return engine.desired(resource, completed)
+
+
+async def _observed(resource: Resource, engine: Engine, desired: Wish) -> Observation:
+    try:
+        return await engine.observe(
+            resource,
+            desired,
+            fresh=requests.forced(resource),
+            tags=_tags_wanted(resource, desired),
+        )
+    except EngineError as error:
+        log_failure(resource, error)
+        return error.failure
+
+
+def _tags_wanted(resource: Resource, desired: Wish) -> bool:
+    """Whether tags must be read before it can be said that the wanted ones are there."""
+    applied = resource.status.applied
+    return (
+        isinstance(desired, Desired)
+        and desired.tags is not None
+        and not resource.kind.runs_to_completion
+        and (
+            applied is None
+            or applied.digest != desired.digest
+            or resource.is_true(ConditionType.DRIFTED)  # it may be the tags that have drifted
+        )
+    )
+
+
+def log_failure(resource: Resource, error: EngineError) -> None:
+    """Log a call that an engine refused or failed; the status tells of it, too."""
+    log.info(
+        "the engine failed a call",
+        extra={
+            "resource": str(resource.key),
+            "operation": error.failure.operation,
+            "class": error.error_class.value,
+            "error": error.failure.message,
+        },
+    )
