@@ -38,7 +38,7 @@ _FEWEST_PER_LABEL = 25
 _MOST_WELCOMES = 64
 _MOST_WELCOME_CELLS = 1 << 24
 # Recent interactions of everybody that a label's own are mixed with.
-_SMOOTHING = 200.0
+_SMOOTHING = 50.0
 # In items: long enough to weigh the whole window about equally.
 _UNHURRIED_HALF_LIFE = 100.0
 # Enough to order items that nobody touched together, too little to outweigh those who did.
