@@ -208,32 +208,37 @@ def _version(_kind: Kind, call: Call, references: References) -> Attributes:
     mode = call.parameters.get("trainingMode", "FULL")
     if mode == "AUTOTRAIN":
         raise invalid("trainingMode AUTOTRAIN is for the service's own trainings.")
+    base = None
     if mode == "UPDATE":
         recipe = RECIPES[solution.attributes["recipeArn"]]
         if not recipe.updatable:
             raise invalid(f"trainingMode UPDATE is not supported by recipe {recipe.arn}.")
-        if training.newest_active(call.world, solution.arn) is None:
+        full = training.full_versions(call.world, solution.arn)
+        if not full:
             raise invalid(
                 f"trainingMode UPDATE needs an ACTIVE solution version of {solution.arn} that was "
                 "trained with trainingMode FULL."
             )
-    return training.new_version(
-        call.world,
-        solution,
-        name=call.parameters.get("name"),
-        suffix="",
-        mode=mode,
-        training_type="MANUAL",
-    )
+        base = full[-1].arn
+    return {
+        **training.new_version(
+            call.world,
+            solution,
+            name=call.parameters.get("name"),
+            suffix="",
+            mode=mode,
+            training_type="MANUAL",
+        ),
+        "_base": base,
+    }
 
 
 def _version_created(call: Call, version: Resource) -> None:
-    solution = existing(KINDS["Solution"], call, version.attributes["solutionArn"])
     if not version.name:
         version.name = version.attributes["name"] = version.arn.rpartition(":solution/")[2]
         call.world.store.put(version)
     if call.failure is None:
-        training.begin(call.world, solution, version)
+        training.begin(call.world, version)
 
 
 # Campaign

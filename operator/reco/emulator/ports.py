@@ -34,7 +34,9 @@ class TrainingJob:
 
     ``interactions`` and ``items`` hold columns named as in the schemas; ``interactions`` always
     has USER_ID, ITEM_ID and TIMESTAMP (epoch seconds), and EVENT_TYPE and EVENT_VALUE (None where
-    a row has none). ``categories`` names the columns of ``items`` that are categorical.
+    a row has none). ``categories`` names the columns of ``items`` that are categorical. With
+    ``base``, the ARN of a training that ended well, nothing is learned: its model takes in the
+    data.
     """
 
     arn: str
@@ -46,6 +48,7 @@ class TrainingJob:
     event_type: str | None = None
     event_value_threshold: float | None = None
     seed: int = 0
+    base: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

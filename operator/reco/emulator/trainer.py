@@ -25,6 +25,7 @@ from reco.recipes import artifact, training
 from reco.recipes.data import Event as RecipeEvent
 from reco.recipes.data import Interactions, Items, TrainingDataError
 from reco.recipes.model import Model
+from reco.recipes.refreshing import refresh
 from reco.recipes.registry import recipe_named
 
 logger = logging.getLogger(__name__)
@@ -62,12 +63,17 @@ class RecipeTrainer:
         """Begin a training, unless it was begun before."""
         if not self.knows(job.arn):
             try:
-                future = self._worker().submit(_train, job, self._stem(job.arn))
+                future = self._submit(job)
             except BrokenProcessPool:
                 logger.warning("The training worker died; another one takes its place")
                 self._pool = None
-                future = self._worker().submit(_train, job, self._stem(job.arn))
+                future = self._submit(job)
             self._running[job.arn] = future
+
+    def _submit(self, job: TrainingJob) -> Future[TrainingResult]:
+        if job.base is None:
+            return self._worker().submit(_train, job, self._stem(job.arn))
+        return self._worker().submit(_refresh, job, self._stem(job.arn), self._stem(job.base))
 
     def _worker(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -186,6 +192,22 @@ def _train(job: TrainingJob, stem: Path) -> TrainingResult:
         result = TrainingResult(metrics=metrics)
     except TrainingDataError as error:
         result = TrainingResult(failure_reason=str(error))
+    return _left(result, stem)
+
+
+def _refresh(job: TrainingJob, stem: Path, base: Path) -> TrainingResult:
+    """Take the model of another training to newer data; its metrics stay those of that training."""
+    model = refresh(
+        artifact.load(_model_file(base)),
+        _interactions(job.interactions),
+        items=_items(job.items, job.categories),
+        event_value_threshold=job.event_value_threshold,
+    )
+    artifact.save(model, _model_file(stem))
+    return _left(TrainingResult(**json.loads(_result_file(base).read_text())), stem)
+
+
+def _left(result: TrainingResult, stem: Path) -> TrainingResult:
     unfinished = stem.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(asdict(result)))
     unfinished.rename(_result_file(stem))
