@@ -32,6 +32,9 @@ from benchmarks.operator.sides import OURS, PEER
 SCHEDULE: Final = "schedule"
 NAMES: Final = (*scenario.NAMES, SCHEDULE)
 
+WIDTH: Final = 140
+"""Of the table where it goes to a file."""
+
 console = Console(stderr=True)
 
 
@@ -227,7 +230,7 @@ def main() -> int:
         walk()
         found.extend(row for report in walks for row in schedule_rows(report.result()))
     here = machine()
-    Console().print(table(found))
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(found))
     command = shlex.join(["uv", "run", "python", "-m", "benchmarks.operator.run", *sys.argv[1:]])
     print(f"{datetime.now(UTC):%Y-%m-%d}, {here['cores']} cores, {here['memory_gib']} GiB,"
           f" {here['system']}, Python {here['python']}, load {here['load']}:"

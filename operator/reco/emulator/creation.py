@@ -30,6 +30,7 @@ _NO_PRIVILEGES = (
 )
 _INCREMENTAL_MINIMUM = 1000
 _MAX_RATE_DAYS = 30
+_HPO_MOST = {"maxNumberOfTrainingJobs": 40, "maxParallelTrainingJobs": 10}
 
 
 # DatasetGroup
@@ -151,8 +152,13 @@ def _solution(kind: Kind, call: Call, references: References) -> Attributes:
     check_incremental_update(parameters)
     config = dict(parameters.get("solutionConfig", {}))
     check_rate(config)
+    _check_hpo_resources(config)
     try:
-        call.world.trainer.check(recipe.name, config.get("algorithmHyperParameters", {}))
+        call.world.trainer.check(
+            recipe.name,
+            config.get("algorithmHyperParameters", {}),
+            config.get("hpoConfig", {}) if parameters.get("performHPO") else None,
+        )
     except ValueError as error:
         raise invalid(str(error)) from error
     threshold = config.get("eventValueThreshold")
@@ -183,6 +189,13 @@ def check_rate(config: Mapping[str, Any]) -> None:
             f"The schedulingExpression must be a rate of 1 to {_MAX_RATE_DAYS} days, "
             f"not {expression}."
         )
+
+
+def _check_hpo_resources(config: Mapping[str, Any]) -> None:
+    for name, text in config.get("hpoConfig", {}).get("hpoResourceConfig", {}).items():
+        most = _HPO_MOST[name]
+        if not (text.isdecimal() and 1 <= int(text) <= most):
+            raise invalid(f"{name} must be a number from 1 to {most}, not {text!r}.")
 
 
 def check_incremental_update(parameters: Mapping[str, Any]) -> None:

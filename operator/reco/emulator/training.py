@@ -56,6 +56,7 @@ def job(world: World, version: Resource, *, at: float, arn: str, base: str | Non
         event_value_threshold=float(threshold) if threshold else None,
         seed=version.attributes["_seed"],
         base=base,
+        hpo=config.get("hpoConfig", {}) if version.attributes["performHPO"] else None,
     )
 
 
@@ -78,6 +79,8 @@ def outcome(world: World, version: Resource, step: Step) -> Step | None:
     version.attributes["_metrics"] = {
         name: round(float(value), 4) for name, value in sorted(result.metrics.items())
     }
+    if result.tuned:
+        version.attributes["tunedHPOParams"] = {"algorithmHyperParameters": dict(result.tuned)}
     return step
 
 
@@ -212,9 +215,10 @@ def _train(world: World, solution: Resource, now: float) -> None:
 
 
 def phase_labels(attributes: dict[str, Any]) -> tuple[str, ...]:
-    """Name the durations of a version: its recipe's own, else that of all versions."""
-    recipe = RECIPES[attributes["recipeArn"]].name
-    return (f"SolutionVersion/{recipe}", "SolutionVersion")
+    """Name the durations of a version, from its recipe's own to that of all versions."""
+    recipe = f"SolutionVersion/{RECIPES[attributes['recipeArn']].name}"
+    tuned = ("SolutionVersion/performHPO",) if attributes["performHPO"] else ()
+    return (*tuned, recipe, "SolutionVersion")
 
 
 def interactions(world: World, group: str, at: float) -> Columns:

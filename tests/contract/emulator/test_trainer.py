@@ -122,6 +122,23 @@ def test_hyperparameters_are_checked_by_the_recipe(trainer: RecipeTrainer) -> No
     trainer.check("aws-user-personalization", {"hidden_dimension": "64"})
     with pytest.raises(ValueError, match="hidden_dimension"):
         trainer.check("aws-user-personalization", {"hidden_dimension": "7"})
+    wrong = {"name": "min_cointeraction_count", "minValue": 3, "maxValue": 11}
+    ranges = {"algorithmHyperParameterRanges": {"integerHyperParameterRanges": [wrong]}}
+    with pytest.raises(ValueError, match="min_cointeraction_count: '11' is not allowed"):
+        trainer.check("aws-sims", {}, ranges)
+
+
+def test_hyperparameters_that_rank_best_are_looked_for_and_told(trainer: RecipeTrainer) -> None:
+    one = {"name": "popularity_discount_factor", "minValue": 0.1, "maxValue": 0.2}
+    hpo = {
+        "algorithmHyperParameterRanges": {"continuousHyperParameterRanges": [one]},
+        "hpoResourceConfig": {"maxNumberOfTrainingJobs": "2"},
+    }
+    trainer.start(replace(job("tuned", users=40, recipe="aws-sims"), hpo=hpo))
+    tuned = wait(trainer, "tuned").tuned
+    assert tuned.keys() == {"popularity_discount_factor"}
+    assert 0.1 <= float(tuned["popularity_discount_factor"]) <= 0.2
+    trainer.discard("tuned")
 
 
 def worker_of(trainer: RecipeTrainer) -> Any:
