@@ -101,7 +101,7 @@ class Trainer:
     failing: float = 0.0
     failures: dict[str, str] = field(default_factory=dict)
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
+    def check(self, recipe: str, hyperparameters: Mapping[str, str], _hpo: object = None) -> None:
         if "refused" in hyperparameters:
             raise ValueError(f"{recipe} has no hyperparameter 'refused'")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from reco.emulator import lifecycle, schemas
+from reco.emulator import lifecycle, refreshing, schemas
 from reco.emulator.catalogue import RECIPES
 from reco.emulator.errors import ServiceError, invalid
 from reco.emulator.errors import not_found as no_such
@@ -44,7 +44,7 @@ def _get_recommendations(call: Call) -> dict[str, Any]:
     if count > _MAX_RESULTS:
         raise invalid(f"numResults must be at most {_MAX_RESULTS}, not {count}.")
     exploration = campaign.attributes["campaignConfig"].get("itemExplorationConfig", {})
-    scored = call.world.trainer.model(version.arn).recommend(
+    scored = refreshing.serving(call.world, version, call.now).recommend(
         user=user,
         item=item,
         count=count,
@@ -63,7 +63,7 @@ def _get_ranking(call: Call) -> dict[str, Any]:
     if not 1 <= len(parameters["inputList"]) <= _MAX_RANKED:
         raise invalid(f"inputList must have 1 to {_MAX_RANKED} items.")
     user = parameters["userId"]
-    scored = call.world.trainer.model(version.arn).rank(
+    scored = refreshing.serving(call.world, version, call.now).rank(
         user=user,
         items=parameters["inputList"],
         events=_events_of(call, version, user),

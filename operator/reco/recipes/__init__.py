@@ -2,7 +2,7 @@
 
 `train` makes a `Model` of columns, `train_and_evaluate` its offline metrics too; `refresh` takes a
 model to newer data. `RECIPES` says what there is, which engine offers it, and which hyperparameters
-each recipe accepts.
+each recipe accepts; `tune` looks for good ones.
 
 Serving. A `Session` is what a model knows of one user now; it takes in events one by one:
 
@@ -29,6 +29,7 @@ from reco.recipes.refreshing import refresh
 from reco.recipes.registry import RECIPES, Hyperparameter, Recipe, validate_hyperparameters
 from reco.recipes.session import Session
 from reco.recipes.training import evaluate, train, train_and_evaluate
+from reco.recipes.tuning import Range, search_space, tune
 
 __all__ = [
     "RECIPES",
@@ -38,6 +39,7 @@ __all__ = [
     "Interactions",
     "Items",
     "Model",
+    "Range",
     "Recipe",
     "Scored",
     "Session",
@@ -48,7 +50,9 @@ __all__ = [
     "predict",
     "refresh",
     "save",
+    "search_space",
     "train",
     "train_and_evaluate",
+    "tune",
     "validate_hyperparameters",
 ]

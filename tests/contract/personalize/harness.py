@@ -91,7 +91,7 @@ async def settle() -> None:
 class InstantTrainer:
     """The emulator's way to a trainer: these trainings are over as soon as time says so."""
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
+    def check(self, recipe: str, hyperparameters: Mapping[str, str], hpo: object = None) -> None:
         pass
 
     def start(self, job: TrainingJob) -> None:
