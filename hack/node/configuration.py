@@ -145,7 +145,8 @@ def commands(layout: Layout, files: Files) -> dict[str, list[str]]:
             f"--cert-dir={certificates / 'metrics-server'}",
             "--kubelet-insecure-tls",
             "--kubelet-preferred-address-types=InternalIP",
-            "--metric-resolution=10s",  # the least that it allows
+            "--metric-resolution=10s",  # the least that it allows, and more than the next
+            "--kubelet-request-timeout=5s",
         ],
     }
 
