@@ -20,7 +20,7 @@ from reco.storage import Unavailable
 from reco.workload.results import Outcome
 from reco.workload.tasks import Field_
 
-_BLOCK: Final = 8 << 20
+_BLOCK: Final = 2 << 20
 """Bytes of CSV parsed at a time; no record may be longer."""
 _ROWS: Final = 1 << 16
 """Rows of Parquet read at a time."""
