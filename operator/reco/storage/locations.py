@@ -82,8 +82,8 @@ class Sources:
             return Source(location, S3Store(s3), key)
         path = Path(unquote(location.removeprefix("file://")))
         if parts.scheme == "file" and path.is_relative_to(self._folder):
-            key = path.relative_to(self._folder).as_posix().removeprefix(".")
-            return Source(location, FolderStore(self._folder), key)
+            key = path.relative_to(self._folder).as_posix()
+            return Source(location, FolderStore(self._folder), "" if key == "." else key)
         raise NotFound(
             f"{location} is no location of data: write s3://bucket/file-or-prefix, or "
             f"file://{self._folder}/path on a mounted volume"

@@ -77,6 +77,11 @@ class Group(Part):
     """Its external name."""
     storage: Storage
     owner: Owner
+    adopt_own: bool = True
+    """Whether what an earlier resource of the same cluster, namespace and name left is ours too:
+    false where `adoptionPolicy` is `Never`."""
+    adopt_from: str | None = None
+    """`cluster/namespace/name` of another resource whose group is to be taken over."""
 
 
 class Field_(Part):  # noqa: N801 - `Field` is pydantic's
