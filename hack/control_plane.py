@@ -12,14 +12,16 @@ same folder, it goes on with the data in it.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 from typing_extensions import override
 

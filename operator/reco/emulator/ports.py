@@ -78,7 +78,7 @@ class Event:
 class Scored:
     """One item of an answer; ``score`` is None where the recipe gives none."""
 
-    item: str
+    item_id: str
     score: float | None
 
 

@@ -159,6 +159,8 @@ class RankerTask(Task):
     """Whether requests may ask for columns of items."""
     online_store_timeout: float = 0.05
     """Seconds after which an answer goes on without the user's latest events."""
+    session_memory: int = 128 << 20
+    """Bytes, about, in which the scores of the latest users are kept up."""
     port: int = 8080
 
 
@@ -167,6 +169,9 @@ class RuntimeTask(Task):
 
     namespace: str
     cluster_domain: str = "cluster.local"
+    addresses: dict[str, str] = Field(default_factory=dict)
+    """Where rankers answer, such as `http://127.0.0.1:8081`, by the campaign's external name. With
+    any, names are not resolved by DNS: for use outside a cluster."""
     port: int = 8080
 
 

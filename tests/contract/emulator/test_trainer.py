@@ -75,9 +75,9 @@ def test_a_training_ends_with_metrics_and_a_model_that_outlive_the_process(
     model = again.model("good")
     before = model.recommend(user="3", item=None, count=5, events=[], exploration={})
     assert len(before) == 5
-    event = Event(before[0].item, "watch", None, 1_700_000_000)
+    event = Event(before[0].item_id, "watch", None, 1_700_000_000)
     after = model.recommend(user="3", item=None, count=5, events=[event], exploration={})
-    assert before[0].item not in {one.item for one in after}
+    assert before[0].item_id not in {one.item_id for one in after}
     ranked = model.rank(user="3", items=["nobody-knows", "1", "2"], events=[])
     assert [one.score is None for one in ranked] == [False, False, True]
     again.discard("good")
@@ -98,7 +98,7 @@ def test_a_refresh_keeps_what_was_learned_and_takes_in_what_is_new(trainer: Reci
         found = trainer.model(arn).recommend(
             user="3", item=None, count=100, events=[], exploration={}
         )
-        return {one.item: one.score for one in found if one.score is not None}
+        return {one.item_id: one.score for one in found if one.score is not None}
 
     before, after = answer("trained"), answer("refreshed")
     assert after.keys() - before.keys() == {"new"}
@@ -112,7 +112,7 @@ def test_popularity_does_not_listen_to_events(trainer: RecipeTrainer) -> None:
     wait(trainer, "popular")
     model = trainer.model("popular")
     before = model.recommend(user="3", item=None, count=5, events=[], exploration={})
-    event = Event(before[0].item, "watch", None, 1_700_000_000)
+    event = Event(before[0].item_id, "watch", None, 1_700_000_000)
     assert model.recommend(user="3", item=None, count=5, events=[event], exploration={}) == before
     assert all(one.score is None for one in before)
     trainer.discard("popular")
