@@ -32,13 +32,21 @@ class S3Server(Server):
         environment: variables that point boto3 and the AWS command line at it, for S3 alone.
     """
 
-    def __init__(self, log: Path, *, port: int | None = None, region: str = REGION) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *,
+        port: int | None = None,
+        region: str = REGION,
+        host: str = LOOPBACK,
+    ) -> None:
         """Take ``port`` or choose a free one; nothing runs yet. ``log`` is what it writes."""
         self._log = log
         self._region = region
         self._port = port or free_port()
         self._process: Process | None = None
-        self.url = f"http://{LOOPBACK}:{self._port}"
+        self._host = host
+        self.url = f"http://{host}:{self._port}"
         self.environment = {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -53,7 +61,7 @@ class S3Server(Server):
         Raises:
             ProcessError: it did not become ready; the text holds the end of its log.
         """
-        command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(self._port)]
+        command = [sys.executable, "-m", "moto.server", "-H", self._host, "-p", str(self._port)]
         self._process = Process("moto", command, log=self._log)
         try:
             self._process.wait_ready(f"{self.url}/moto-api/", timeout=READY_SECONDS)
