@@ -40,6 +40,11 @@ class Labels:
         starts = np.searchsorted(np.array(owners, dtype=np.int64)[order], np.arange(rows + 1))
         return cls(names, starts.astype(np.int64), labels[order].astype(np.int32))
 
+    @classmethod
+    def none(cls, rows: int) -> Self:
+        """Return rows without labels."""
+        return cls.of({}, np.zeros(0, dtype=np.int32), rows)
+
     def row(self, at: int) -> Indices:
         """Return the labels of one row."""
         return self.labels[self.starts[at] : self.starts[at + 1]]

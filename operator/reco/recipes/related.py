@@ -5,9 +5,12 @@ counts by a half-life over the number of places between them. Counting common us
 whatever is popular first.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from reco.recipes.encoding import Catalogue, Histories
@@ -21,8 +24,6 @@ MOST_NEIGHBOURS = 500
 # In places of a history: beyond the window nothing of a half-life this short is left.
 _HALF_LIFE = 6.0
 _WINDOW = 40
-# Rows that are dense for a moment, as elements.
-_DENSE_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +58,67 @@ def neighbours(
     takes_part = (catalogue.counts >= low) & (catalogue.counts <= high)
     as_neighbour = takes_part / counts**settings.discount
     as_asked = takes_part / counts ** (1 - settings.discount)
-    categories = None if labels is None or settings.metadata_share == 0 else _unit_rows(labels)
+    kinds = _Kinds.of(
+        labels if labels is not None and settings.metadata_share > 0 else Labels.none(size)
+    )
+    share = np.float32(settings.metadata_share)
+    most = settings.most_neighbours
 
-    found = []
-    similarities = []
+    found: list[NDArray[np.int32]] = [np.zeros(0, np.int32)] * size
+    similarities: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
     for part in near.parts(np.arange(size)):
         pairs = near.count(part)
         close = pairs.data.real * (pairs.data.imag >= settings.minimum_pairs)
         close *= as_asked[np.repeat(part, np.diff(pairs.indptr))] * as_neighbour[pairs.indices]
-        table = sparse.csr_array((close, pairs.indices, pairs.indptr), shape=pairs.shape)
-        rows_at_once = max(1, _DENSE_AT_ONCE // size)
-        for first in range(0, len(part), rows_at_once):
-            items = part[first : first + rows_at_once]
-            dense = table[first : first + rows_at_once].toarray()
-            if categories is not None:
-                shared = (categories[items] @ categories.T).toarray()
-                dense += np.float32(settings.metadata_share) * shared
-            dense[np.arange(len(items)), items] = 0
-            for row in dense:
-                ranked = best(row, row > 0, settings.most_neighbours)
-                found.append(ranked.astype(np.int32))
-                similarities.append(row[ranked].astype(np.float32))
+        for kind, rows in kinds.groups(part):
+            alike = kinds.alike(kind)
+            most_alike = best(alike, alike > 0, most + 1)
+            for row in rows.tolist():
+                item = int(part[row])
+                span = slice(pairs.indptr[row], pairs.indptr[row + 1])
+                others = np.concatenate([pairs.indices[span], most_alike]).astype(np.int32)
+                values = np.concatenate([close[span], np.zeros(len(most_alike), np.float32)])
+                # A pair comes before what is merely alike, and so is the one that stays.
+                others, at = np.unique(others, return_index=True)
+                values = values[at] + share * alike[others]
+                ranked = best(values, (values > 0) & (others != item), most)
+                found[item], similarities[item] = others[ranked], values[ranked]
     starts = np.cumsum([0, *map(len, found)]).astype(np.int64)
     return SparseRows(starts, np.concatenate(found), np.concatenate(similarities))
 
 
-def _unit_rows(labels: Labels) -> sparse.csr_array:
-    """Return items x labels with rows of unit length, so that products are cosines."""
-    table = labels.table()
-    lengths = np.sqrt(np.maximum(np.diff(labels.starts), 1)).astype(np.float32)
-    unit: sparse.csr_array = (sparse.diags_array(1 / lengths) @ table).tocsr()
-    return unit
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """Items by their set of labels: those of one kind are alike in metadata.
+
+    `of_item` is each item's kind; `unit` is kinds x labels with rows of unit length, so that
+    products are cosines.
+    """
+
+    of_item: NDArray[np.int64]
+    unit: sparse.csr_array
+
+    @classmethod
+    def of(cls, labels: Labels) -> Self:
+        numbers: dict[bytes, int] = {}
+        items = len(labels.starts) - 1
+        of_item = np.array(
+            [numbers.setdefault(labels.row(at).tobytes(), len(numbers)) for at in range(items)],
+            dtype=np.int64,
+        )
+        _, first = np.unique(of_item, return_index=True)
+        table = labels.table()[first]
+        lengths = np.sqrt(np.maximum(np.diff(table.indptr), 1)).astype(np.float32)
+        return cls(of_item, (sparse.diags_array(1 / lengths) @ table).tocsr())
+
+    def groups(self, items: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each kind among items, and where in them it is."""
+        order = np.argsort(self.of_item[items], kind="stable")
+        kinds, starts = np.unique(self.of_item[items][order], return_index=True)
+        return zip(kinds.tolist(), np.split(order, starts[1:]), strict=True)
+
+    def alike(self, kind: int) -> NDArray[np.float32]:
+        """Return the cosine between a kind's labels and every item's."""
+        cosines = (self.unit[[kind]] @ self.unit.T).toarray()[0]
+        of_items: NDArray[np.float32] = cosines[self.of_item].astype(np.float32)
+        return of_items
