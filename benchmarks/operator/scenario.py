@@ -39,7 +39,7 @@ PEER_AT_REST: Final = 60.0
 """Seconds between the peer's polls where nothing is counted: often enough to see what we wait for,
 seldom enough for the machine to bear thousands of them.
 """
-BETWEEN_APPLIES: Final = 0.3
+BETWEEN_APPLIES: Final = 0.2
 _PATIENCE: Final = 1200.0
 
 
@@ -178,7 +178,7 @@ class Scenario:
         self._measured.burst_seconds = time.monotonic() - began
         used = processor_seconds(operator.process) - used
         if CALLS in self._only:
-            self._calls(estate, estate.mark(mark))
+            self._calls(estate)
         self._say("they become ready")
         used -= processor_seconds(operator.process)
         self._become_ready(estate)
@@ -195,7 +195,7 @@ class Scenario:
             f"{self._made} resources show their external objects",
             lambda: recorded(estate.groups()) >= self._made,
             timeout=timeout,
-            tick=2,
+            tick=self._tick(),
         )
 
     def _become_ready(self, estate: Estate) -> None:
@@ -204,14 +204,18 @@ class Scenario:
             f"{self._made} resources are ready",
             lambda: ready(estate.groups()) >= self._made,
             timeout=_PATIENCE,
-            tick=2,
+            tick=self._tick(),
         )
 
-    def _calls(self, estate: Estate, mark: int) -> None:
+    def _tick(self) -> float:
+        """Seconds between two looks at everything: too rare to weigh on who is measured."""
+        return 1 + self._made / 1000
+
+    def _calls(self, estate: Estate) -> None:
         window = self._sizes.polls * FAST
         self._say(f"calls for {window:.0f} s while all are in flight")
         time.sleep(FAST)  # what still follows from the creation
-        mark = estate.mark(mark)
+        mark = estate.mark()
         time.sleep(window)
         self._measured.calls_per_minute = len(estate.calls(mark)) * 60 / window
 
@@ -273,7 +277,7 @@ class Scenario:
 
     def _resident(self, operator: Running) -> float:
         samples = []
-        for _ in range(10):
+        for _ in range(5):
             time.sleep(1)
             samples.append(resident_mebibytes(operator.process))
         return statistics.median(samples)
@@ -289,7 +293,6 @@ class Scenario:
             self._measured.limits["many_seconds"] = limit
             return
         measured.many_seconds = time.monotonic() - began
-        self._become_ready(estate)
         if MEMORY in self._only:
             measured.resident_many = self._resident(operator)
             measured.peak = resident_mebibytes(operator.process, "VmHWM")
