@@ -91,6 +91,7 @@ class Estate(Server):
         self._requests_per_second = requests_per_second
         self._port = free_port()
         self.emulator_url = f"http://{LOOPBACK}:{self._port}"
+        self._newest = 0
         self._stack = ExitStack()
         self._connections = threading.local()
         self._appliers = ThreadPoolExecutor(APPLIERS)
@@ -227,10 +228,12 @@ class Estate(Server):
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def mark(self, since: int = 0) -> int:
+    def mark(self) -> int:
         """Return the id of the newest call."""
-        found = self.calls(since)
-        return found[-1]["id"] if found else since
+        found = self.calls(self._newest)
+        if found:
+            self._newest = found[-1]["id"]
+        return self._newest
 
 
 def group(name: str) -> dict[str, Any]:

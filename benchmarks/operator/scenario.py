@@ -39,7 +39,8 @@ PEER_AT_REST: Final = 60.0
 """Seconds between the peer's polls where nothing is counted: often enough to see what we wait for,
 seldom enough for the machine to bear thousands of them.
 """
-BETWEEN_APPLIES: Final = 0.3
+BETWEEN_APPLIES: Final = 0.2
+SETTLED: Final = 5.0
 _PATIENCE: Final = 1200.0
 
 
@@ -56,13 +57,15 @@ class Sizes:
     """Hours of steady state."""
     faster: float = 240.0
     """How many times as fast those hours pass: all periods are divided by it."""
-    peer_polls: int = 3
+    peer_polls: int = 2
     """Slow polls for which the peer's steady state is watched, which goes on as it goes."""
-    limit: float = 180.0
-    """Seconds that an operator may take to make `many`, or to see them after a restart."""
+    growth: float = 300.0
+    """Seconds that an operator may take to make `many` of `resources`."""
+    restart: float = 90.0
+    """Seconds that it may take to see them after a restart."""
 
 
-QUICK: Final = Sizes(resources=200, many=400, applies=20, hours=1, faster=60, limit=60)
+QUICK: Final = Sizes(resources=200, many=400, applies=20, hours=1, faster=60)
 
 
 @dataclass(slots=True)
@@ -178,7 +181,7 @@ class Scenario:
         self._measured.burst_seconds = time.monotonic() - began
         used = processor_seconds(operator.process) - used
         if CALLS in self._only:
-            self._calls(estate, estate.mark(mark))
+            self._calls(estate)
         self._say("they become ready")
         used -= processor_seconds(operator.process)
         self._become_ready(estate)
@@ -195,7 +198,7 @@ class Scenario:
             f"{self._made} resources show their external objects",
             lambda: recorded(estate.groups()) >= self._made,
             timeout=timeout,
-            tick=2,
+            tick=self._tick(),
         )
 
     def _become_ready(self, estate: Estate) -> None:
@@ -204,14 +207,18 @@ class Scenario:
             f"{self._made} resources are ready",
             lambda: ready(estate.groups()) >= self._made,
             timeout=_PATIENCE,
-            tick=2,
+            tick=self._tick(),
         )
 
-    def _calls(self, estate: Estate, mark: int) -> None:
+    def _tick(self) -> float:
+        """Seconds between two looks at everything: too rare to weigh on who is measured."""
+        return 1 + self._made / 1000
+
+    def _calls(self, estate: Estate) -> None:
         window = self._sizes.polls * FAST
         self._say(f"calls for {window:.0f} s while all are in flight")
-        time.sleep(FAST)  # what still follows from the creation
-        mark = estate.mark(mark)
+        time.sleep(SETTLED)  # what still follows from the creation
+        mark = estate.mark()
         time.sleep(window)
         self._measured.calls_per_minute = len(estate.calls(mark)) * 60 / window
 
@@ -273,23 +280,22 @@ class Scenario:
 
     def _resident(self, operator: Running) -> float:
         samples = []
-        for _ in range(10):
+        for _ in range(5):
             time.sleep(1)
             samples.append(resident_mebibytes(operator.process))
         return statistics.median(samples)
 
     def _many(self, stack: ExitStack, estate: Estate, operator: Running) -> None:
-        more, limit, measured = self._sizes.many - self._made, self._sizes.limit, self._measured
+        more, limit, measured = self._sizes.many - self._made, self._sizes.growth, self._measured
         self._say(f"{more} more resources")
         began = time.monotonic()
         try:
             self._grow(estate, more, timeout=limit)
         except LateError as error:
             self._say(f"{error}: given up")
-            self._measured.limits["many_seconds"] = limit
+            measured.limits["many_seconds"] = limit
             return
         measured.many_seconds = time.monotonic() - began
-        self._become_ready(estate)
         if MEMORY in self._only:
             measured.resident_many = self._resident(operator)
             measured.peak = resident_mebibytes(operator.process, "VmHWM")
@@ -299,6 +305,7 @@ class Scenario:
             mark = estate.mark()
             began = time.monotonic()
             again = self._start(stack, estate, interval=PEER_AT_REST)
+            limit = self._sizes.restart
             try:
                 wait_for("all are seen", lambda: again.settled(self._made), timeout=limit)
                 measured.restart_seconds = time.monotonic() - began

@@ -65,8 +65,7 @@ def start_ours(estate: Estate, faster: float, _interval: float) -> Running:
 
 def start_peer(estate: Estate, _faster: float, interval: float) -> Running:
     """Start the plain kopf operator."""
-    began = estate.mark(_newest.get(estate.emulator_url, 0))
-    _newest[estate.emulator_url] = began
+    position, described = estate.mark(), set[str]()
     process = Process(
         "peer",
         [
@@ -84,13 +83,15 @@ def start_peer(estate: Estate, _faster: float, interval: float) -> Running:
     )  # fmt: skip
 
     def settled(count: int) -> bool:
-        calls = estate.calls(began, operation="DescribeDatasetGroup")
-        return len({call["parameters"]["datasetGroupArn"] for call in calls}) >= count
+        nonlocal position
+        calls = estate.calls(position, operation="DescribeDatasetGroup")
+        described.update(call["parameters"]["datasetGroupArn"] for call in calls)
+        position = max([position, *(call["id"] for call in calls)])
+        return len(described) >= count
 
     return Running(process, settled)
 
 
-_newest: dict[str, int] = {}
 OURS: Final = Side("reco", start_ours)
 PEER: Final = Side("plain kopf operator", start_peer)
 

@@ -354,6 +354,12 @@ class Estate:
             "SolutionVersion", name, {"solutionRef": {"name": solution}}, seconds=3600
         )
 
+    async def serving(self) -> Resource:
+        """Make a campaign, and all that it needs."""
+        await self.solution()
+        await self.version()
+        return await self.campaign()
+
     async def campaign(self, **spec: Any) -> Resource:
         return await self.make(
             "Campaign", "movies", {"solutionRef": {"name": "movies"}, **spec}, seconds=1800
