@@ -135,6 +135,7 @@ def commands(layout: Layout, files: Files) -> dict[str, list[str]]:
             f"--config={configuration / 'kubelet.json'}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={layout.node_address}",
+            "--housekeeping-interval=2s",  # what a pod uses is measured this often
         ],
         "kube-proxy": [f"--config={configuration / 'kube-proxy.json'}"],
         "coredns": [f"-conf={configuration / 'Corefile'}"],

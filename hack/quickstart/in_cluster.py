@@ -52,7 +52,7 @@ def start(stack: ExitStack, folder: Path) -> Estate:
     with step("Kubernetes with one node"):
         archives = [image.archive for image in images.values()]
         node = stack.enter_context(NodeCluster(folder / "node", archives, say=say))
-    s3 = S3Server(folder / "s3.log", region=REGION, port=S3_PORT, host=node.host_address)
+    s3 = S3Server(folder / "s3.log", region=REGION, port=S3_PORT, address=node.host_address)
     stack.callback(s3.stop)
     data = prepare_data(s3)
     define_kinds(node)
