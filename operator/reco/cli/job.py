@@ -6,6 +6,7 @@ from typing import Any, Final
 
 JOBS: Final = {
     "import": ("reco.jobs.importing", "ImportTask", "check bulk data and keep it as a snapshot"),
+    "train": ("reco.jobs.training", "TrainTask", "train, evaluate and keep a model"),
 }
 """Module with `run(task, progress)`, and the sort of its task."""
 

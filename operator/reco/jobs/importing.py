@@ -150,12 +150,10 @@ def _checked(
 def _judge(task: ImportTask, findings: _Findings) -> None:
     """Refuse the whole import if it has to be."""
     if findings.rejected:
-        first = findings.bad[0]
         of = findings.rows + findings.rejected
         raise Refused(
             Outcome.INVALID_DATA,
-            f"{_BAD_ROWS} {findings.rejected} of {of} rows; the first is {first['file']} line "
-            f"{first['line']}: {first['reason']}",
+            f"{_BAD_ROWS} {findings.rejected} of {of} rows are at fault",
             rows=findings.rows,
             rejectedRows=findings.rejected,
             badRows=findings.bad,

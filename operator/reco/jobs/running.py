@@ -1,8 +1,8 @@
 """How a Job begins and ends: it reads its task, works, and leaves a result whatever happened.
 
-The result is the container's termination message, the exit code 0 or 1. A Job that is told to stop
-(SIGTERM: a drained node, a deleted pod) ends at once with an outcome that may be tried again. What
-kills the process leaves no result; then nothing counts, for manifests are written last.
+The result is the container's termination message, and the exit code goes with it. A Job that is
+told to stop (SIGTERM: a drained node, a deleted pod) ends at once with an outcome that may be tried
+again. What kills the process leaves no result; then nothing counts, for manifests are written last.
 """
 
 import os
@@ -65,12 +65,11 @@ def run(
         )
     progress = Progress()
     Path(environment.get(LOG_VARIABLE, TERMINATION_LOG)).write_bytes(result.encode())
-    succeeded = result.outcome is Outcome.SUCCEEDED
     progress.message(
         f"{result.outcome}: {result.message}" if result.message else result.outcome,
-        "info" if succeeded else "error",
+        "info" if result.outcome is Outcome.SUCCEEDED else "error",
     )
-    return 0 if succeeded else 1
+    return result.exit_code
 
 
 def _result(

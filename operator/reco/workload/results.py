@@ -44,7 +44,7 @@ EXIT_FAILED: Final = 1
 """Exit code of a Job that would fail again with the same input."""
 EXIT_RETRY: Final = 75
 """Exit code of a Job that may succeed when it is tried again (`EX_TEMPFAIL` of sysexits.h)."""
-_PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERNAL_ERROR})
+_PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERRUPTED, Outcome.INTERNAL_ERROR})
 
 
 class Result(BaseModel):

@@ -82,7 +82,7 @@ class Jobs:
         assert len(self._log.read_bytes()) <= 4096
         result = Result.decode(self._log.read_text())
         assert result is not None
-        assert code == (0 if result.outcome == "Succeeded" else 1)
+        assert code == result.exit_code
         return result
 
 

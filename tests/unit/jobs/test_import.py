@@ -159,7 +159,7 @@ def test_the_first_ten_of_many_bad_rows_are_shown_in_order(
     result = job("import", task(group, sources, "a.csv"))
     assert result.details["rejectedRows"] == 20
     assert [row["line"] for row in result.details["badRows"]] == list(range(2, 32, 3))
-    assert "20 of 60 rows; the first is a.csv line 2: TIMESTAMP is 'x'" in result.message
+    assert "20 of 60 rows are at fault" in result.message
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,17 @@ def test_a_wrong_location_is_refused(
     result = job("import", task(group, sources, source))
     assert result.outcome == outcome
     assert message in result.message
+
+
+def test_a_source_that_may_not_be_read_is_refused_in_the_services_words(
+    job: Jobs, group: Group, sources: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    given = task(group, sources, "s3://data/a.csv", sources=S3(endpoint_url=s3.endpoint_url))
+    result = job("import", given)
+    assert result.outcome == "AccessDenied"
+    assert result.message.startswith("Insufficient privileges for accessing data. s3://data/a.csv")
 
 
 def test_a_group_of_somebody_else_is_left_alone(
