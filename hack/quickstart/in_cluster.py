@@ -1,16 +1,16 @@
 """The engine in the cluster: real pods on a one-node cluster, the operator among them."""
 
-import base64
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import yaml
 
 from hack.cache import say_with_seconds
 from hack.images import Image, project_image, redis_image
+from hack.installing import install_operator, offer_s3
 from hack.kube_access import Cluster
 from hack.node import NodeCluster, why_not
 from hack.processes import ProcessError
@@ -28,8 +28,6 @@ from hack.quickstart.estate import (
 from hack.quickstart.screen import console, step
 from hack.s3 import S3Server
 
-OPERATOR: Final = ROOT / "hack" / "manifests" / "operator.yaml"
-IMAGE_IN_MANIFEST: Final = "localhost/reco-operator:dev"
 CLASS_FILE: Final = MANIFESTS / "in-cluster" / ENGINE_CLASS
 
 
@@ -58,7 +56,7 @@ def start(stack: ExitStack, folder: Path) -> Estate:
     define_kinds(node)
     with step("operator"):
         install_operator(node, images["operator"])
-    offer_s3(node, "default", node.host_address)
+    offer_s3(node, "default", s3, CREDENTIALS)
     files = [
         folder / ENGINE_CLASS,
         *sorted(file for file in MANIFESTS.glob("*.yaml") if file.name != ENGINE_CLASS),
@@ -69,39 +67,6 @@ def start(stack: ExitStack, folder: Path) -> Estate:
         highlight=False,
     )
     return Estate(node, data, files, lambda endpoint: reach(node, endpoint), hints)
-
-
-def install_operator(cluster: Cluster, image: Image) -> None:
-    """Install the operator from plain manifests and wait until it leads."""
-    manifest = OPERATOR.read_text().replace(IMAGE_IN_MANIFEST, image.reference)
-    cluster.kubectl("apply", "-f", "-", stdin=manifest)
-    rollout = ("rollout", "status", "deployment/reco-operator", "--timeout=120s")
-    cluster.kubectl("-n", "reco-system", *rollout)
-
-
-def offer_s3(cluster: Cluster, namespace: str, address: str) -> None:
-    """Give a namespace a Service `s3` that leads to the host's S3, and credentials for it."""
-    keys = {
-        name: base64.b64encode(value.encode()).decode()
-        for name, value in CREDENTIALS.items()
-        if name != "AWS_DEFAULT_REGION"
-    }
-    named = {"name": "s3", "namespace": namespace}
-    port = {"name": "http", "port": S3_PORT, "protocol": "TCP"}
-    items: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": named, "data": keys},
-        {"apiVersion": "v1", "kind": "Service", "metadata": named, "spec": {"ports": [port]}},
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {**named, "labels": {"kubernetes.io/service-name": "s3"}},
-            "addressType": "IPv4",
-            "ports": [port],
-            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        },
-    ]
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    cluster.kubectl("apply", "-f", "-", stdin=text)
 
 
 def engine_class(images: dict[str, Image]) -> str:

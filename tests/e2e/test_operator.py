@@ -2,29 +2,20 @@
 
 import json
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hack.images import Image
+from hack.installing import install_operator
 from hack.node import NodeCluster
 
-MANIFEST = Path(__file__).parent / "manifests" / "operator.yaml"
 
 
 @pytest.fixture
-def operator(crds: NodeCluster, images: dict[str, Image]) -> Iterator[NodeCluster]:
+def operator(crds: NodeCluster, images: dict[str, Image]) -> NodeCluster:
     """The node with the operator at work, as a Deployment."""
-    manifest = MANIFEST.read_text().replace("IMAGE", images["operator"].reference)
-    crds.kubectl("apply", "-f", "-", stdin=manifest)
-    crds.kubectl(
-        *("rollout", "status", "deployment/reco-operator", "-n", "reco-system"),
-        "--timeout=60s",
-        timeout=70,
-    )
-    yield crds
-    crds.kubectl("delete", "--wait=false", "-f", "-", stdin=manifest)
+    install_operator(crds, images["operator"])
+    return crds
 
 
 def test_it_says_in_a_status_what_a_resource_waits_for(
