@@ -11,6 +11,7 @@ ROLES: Final[dict[str, tuple[type[tasks.Task], str]]] = {
     "ranker": (tasks.RankerTask, "answer for one campaign from its model"),
     "runtime": (tasks.RuntimeTask, "answer for all campaigns of a dataset group by asking rankers"),
     "collector": (tasks.CollectorTask, "take events, items and users"),
+    "catalog": (tasks.CatalogTask, "tell what lies in storage and in sources"),
     "consumer": (tasks.ConsumerTask, "fold events into histories and the offline log"),
 }
 """Modules of `reco.serving` with `serve(task) -> exit code`."""

@@ -199,10 +199,11 @@ def _keep(store: ObjectStore, places: Places, path: Path, manifest: VersionManif
     write(store, pending, Pending(artifact=manifest.artifact))
     if earlier is not None and earlier.artifact != manifest.artifact:
         drop_artifact(store, places, earlier.artifact)
-    store.upload(
-        places.artifact(manifest.artifact), path
-    )  # also over one that is there: it may be damaged
+    key = places.artifact(manifest.artifact)
+    store.upload(key, path)  # also over one that is there: it may be damaged
     write(store, places.version(manifest.solution, manifest.version), manifest)
+    if store.find(key) is None:  # dropped with another version, before this one named it
+        store.upload(key, path)
 
 
 def _peak_memory() -> int:
