@@ -193,11 +193,12 @@ class Scenario:
     def _grow(self, estate: Estate, count: int, *, timeout: float = _PATIENCE) -> None:
         """Apply `count` more and wait until each shows its external object."""
         first, self._made = self._made, self._made + count
+        until = time.monotonic() + timeout
         estate.apply(group(f"group-{number:05}") for number in range(first, self._made))
         wait_for(
             f"{self._made} resources show their external objects",
             lambda: recorded(estate.groups()) >= self._made,
-            timeout=timeout,
+            timeout=until - time.monotonic(),
             tick=self._tick(),
         )
 
