@@ -157,9 +157,7 @@ class Plane:
         self, name: str, command: list[str], environment: dict[str, str], ready: str
     ) -> Process:
         environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **environment}
-        self.pods[name] = Process(
-            name, command, log=self.folder / f"{name}.log", env=environment
-        )
+        self.pods[name] = Process(name, command, log=self.folder / f"{name}.log", env=environment)
         self.pods[name].wait_ready(f"{self.url(name)}{ready}", timeout=120)
         return self.pods[name]
 

@@ -10,7 +10,6 @@ from hack.installing import install_operator
 from hack.node import NodeCluster
 
 
-
 @pytest.fixture
 def operator(crds: NodeCluster, images: dict[str, Image]) -> NodeCluster:
     """The node with the operator at work, as a Deployment."""
