@@ -69,7 +69,9 @@ class S3Server(Server):
             ProcessError: it did not become ready; the text holds the end of its log.
         """
         command = [sys.executable, "-m", "moto.server", "-H", self._address, "-p", str(self._port)]
-        self._process = Process("moto", command, log=self._log)
+        # Its name in a cluster must not be taken for that of a bucket.
+        paths_only = {"S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"}
+        self._process = Process("moto", command, log=self._log, env=paths_only)
         try:
             self._process.wait_ready(f"{self.url}/moto-api/", timeout=READY_SECONDS)
         except BaseException:

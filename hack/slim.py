@@ -19,7 +19,6 @@ UNUSED = (
     # For those who compile against them.
     "numpy/_core/include",
     "numpy/_core/lib",
-    "numpy/f2py",
     "pyarrow/include",
     "pyarrow/src",
     "**/*.pxd",
