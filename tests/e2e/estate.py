@@ -43,7 +43,7 @@ class Estate:
         """Return the quickstart's manifests but its class; they name no class themselves."""
         found: list[Manifest] = []
         for file in sorted(EXAMPLES.glob("*.yaml")):
-            found += [one for one in yaml.safe_load_all(file.read_text())]
+            found += yaml.safe_load_all(file.read_text())
         return [self.placed(one) for one in found if one["kind"] != "EngineClass"]
 
     def placed(self, manifest: Manifest) -> Manifest:
