@@ -164,7 +164,8 @@ def _advice(part: str, class_name: str) -> dict[str, str]:
 async def _progress(known: Known, seen: Seen, ran: states.Ran) -> str | None:
     if ran.pod is None:
         return ran.doing
-    return await known.cluster.last_line(seen.resource.key.namespace, ran.pod) or ran.doing
+    line = await known.cluster.last_line(seen.resource.key.namespace, ran.pod)
+    return states.progress(line or "") or ran.doing
 
 
 async def _version(known: Known, seen: Seen) -> Judged | Absent:
