@@ -4,7 +4,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reco.jobs.progress import Progress
 from reco.recipes import load
 from reco.storage import ObjectStore, open_storage, read
 from reco.storage.versions import Pending, pending_of
@@ -356,15 +354,3 @@ def test_the_whole_way_in_a_bucket(job: Jobs, s3: S3, sources: Path) -> None:
     update = job("train", task(group, "v2", mode="Update"))
     assert update.details["artifact"] == full.details["artifact"]
     assert len(artifacts(store)) == 1
-
-
-def test_progress_is_repeated_while_nothing_reports_any() -> None:
-    output = io.StringIO()
-    with Progress(output, every=0.01) as progress:
-        progress("training", 0.5)
-        deadline = time.monotonic() + 10
-        while output.getvalue().count("\n") < 4 and time.monotonic() < deadline:
-            time.sleep(0.001)
-    lines = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert len(lines) >= 4
-    assert {(line["stage"], line["progress"]) for line in lines} >= {("training", 0.5)}
