@@ -172,7 +172,8 @@ def _judge(task: ImportTask, findings: _Findings) -> None:
 
 def _files(task: ImportTask) -> tuple[Source, Sequence[Entry]]:
     try:
-        source = Sources(task.sources, task.sources_path).open(task.source)
+        sources = Sources(task.sources, task.sources_path, apart_from=task.group.storage)
+        source = sources.open(task.source)
         return source, list(source.files())
     except NotFound as error:
         raise Refused(Outcome.NOT_FOUND, f"{_INVALID_LOCATION} {error}") from error
