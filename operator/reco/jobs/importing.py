@@ -137,7 +137,7 @@ def _checked(
     """Check a batch and note what is bad in it, in the order of the lines."""
     checked = checks.check(batch.columns, task.fields) if batch.columns else None
     found = [(one.line, one.reason) for one in batch.malformed[:_SHOWN]]
-    findings.rejected += len(batch.malformed)
+    findings.rejected += len(batch.malformed) + batch.unlisted
     if checked is not None:
         findings.rows += checked.good.num_rows
         findings.rejected += checked.rejected

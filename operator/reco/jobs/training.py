@@ -136,13 +136,18 @@ def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progre
             hyperparameters=task.hyperparameters,
             seed=task.seed,
             threads=int(os.environ.get(_THREADS, "1")),
-            progress=progress.part(0.3, 0.95),
+            progress=_unfinished(progress.part(0.3, 0.95)),
         )
     except TrainingDataError as error:
         raise Refused(
             Outcome.INVALID_DATA, f"{error}. Import or stream more interactions, then train again"
         ) from error
     return _Trained(model, {name: float(value) for name, value in metrics.items()}, log)
+
+
+def _unfinished(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
+    """Leave out the end of the computation: the model is not stored yet."""
+    return lambda stage, share: progress(stage, share) if share < 1 else None
 
 
 def _check_memory(
