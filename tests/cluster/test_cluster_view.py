@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
+
 from hack.control_plane import ControlPlane
 from reco.cluster.api import KubernetesAPI, load_configuration
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, Cluster
 from reco.engines.incluster.objects import ObjectKey, key_of, manifest, within
+
+# A loop that ends at once leaves aiohttp no time to see its TLS connections closed.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 OWNER = "schema-0123456789abcdef"
 

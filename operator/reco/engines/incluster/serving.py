@@ -64,9 +64,7 @@ def campaign(resource: Resource, references: References, place: Place) -> Render
     )
     name = campaign_service(names.external_name(resource), resource.key.namespace)
     rankers = pods.deployment(place, resource, name, program)
-    rankers["spec"]["template"]["metadata"]["annotations"] = {
-        ANNOTATION_VERSION: id_of(version)
-    }
+    rankers["spec"]["template"]["metadata"]["annotations"] = {ANNOTATION_VERSION: id_of(version)}
     return Rendered(
         [
             rankers,

@@ -4,7 +4,6 @@ A Deployment that rolls keeps its old pods until the new ones are ready, so what
 apart from what was applied. A Job that failed is told apart by what ended its last pod.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,15 +177,6 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
     if phase == "Failed":
         return Ran(State.RUNNING, doing=f"tried again; before: {problem or 'its pod failed'}")
     return Ran(State.CREATING, doing=problem)
-
-
-def progress(line: str) -> str | None:
-    """Return how far a Job is, by a line of its log such as `{"stage": ..., "progress": 0.4}`."""
-    try:
-        said = json.loads(line)
-        return f"{said['stage']}: {float(said['progress']):.0%} done"
-    except (ValueError, KeyError, TypeError):
-        return None  # what it logged last is something else
 
 
 def _ended(pod: Manifest | None) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reco.decide.model import State
-from reco.engines.incluster.states import pod_problem, progress, ran, rollout
+from reco.engines.incluster.states import pod_problem, ran, rollout
 from reco.workload.results import Outcome, Result
 
 ADVICE = {"memory": "raise the memory", "deadline": "raise the deadline"}
@@ -142,20 +142,6 @@ def test_ways_to_fail_are_told_apart(last: dict[str, Any], text: str) -> None:
 def test_a_deadline_says_what_to_raise() -> None:
     seen = ran(job(true("Failed", reason="DeadlineExceeded")), [], advice=ADVICE)
     assert seen.failure == "it did not end in time; raise the deadline"
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        ('{"level": "info", "progress": 0.625, "stage": "training"}', "training: 62% done"),
-        ("Traceback (most recent call last):", None),
-        ('{"level": "info", "message": "reading"}', None),
-        ("[1]", None),
-        ("", None),
-    ],
-)
-def test_progress_is_read_off_the_log(line: str, text: str | None) -> None:
-    assert progress(line) == text
 
 
 def test_a_pod_that_is_tried_again_says_what_happened_before() -> None:
