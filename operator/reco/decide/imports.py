@@ -30,9 +30,7 @@ def with_schema(_resource: Resource, references: References, lookup: Lookup) -> 
     if dataset is None or dataset.spec is None:
         return references
     schema = lookup.get(Key("Schema", dataset.key.namespace, dataset.spec.schema_ref.name))
-    if schema is None:
-        return references
-    return replace(references, direct={**references.direct, "schemaRef": schema})
+    return replace(references, siblings=(schema,)) if schema is not None else references
 
 
 def with_datasets(_resource: Resource, references: References, lookup: Lookup) -> References:

@@ -34,8 +34,8 @@ def dataset_import_job(resource: Resource, references: References, place: Place)
             "spec.roleARN and spec.publishAttributionMetricsToS3: the engine InCluster has neither"
             " roles nor attribution reports: leave them out"
         )
-    schema = references.direct.get("schemaRef")
-    if schema is None:
+    schema = next(iter(references.siblings), None)
+    if schema is None or schema.spec is None:
         return Waiting(f"the Schema of {dataset.key} does not exist")
     volume = spec.source.persistent_volume_claim
     source = spec.source.s3 or f"file://{SOURCES}/{volume.path}"
