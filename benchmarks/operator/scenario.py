@@ -59,7 +59,7 @@ class Sizes:
     """How many times as fast those hours pass: all periods are divided by it."""
     peer_polls: int = 2
     """Slow polls for which the peer's steady state is watched, which goes on as it goes."""
-    growth: float = 300.0
+    growth: float = 600.0
     """Seconds that an operator may take to make `many` of `resources`."""
     restart: float = 90.0
     """Seconds that it may take to see them after a restart."""
