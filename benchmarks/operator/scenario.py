@@ -40,7 +40,6 @@ PEER_AT_REST: Final = 60.0
 seldom enough for the machine to bear thousands of them.
 """
 BETWEEN_APPLIES: Final = 0.2
-SETTLED: Final = 5.0
 _PATIENCE: Final = 1200.0
 
 
@@ -59,7 +58,7 @@ class Sizes:
     """How many times as fast those hours pass: all periods are divided by it."""
     peer_polls: int = 2
     """Slow polls for which the peer's steady state is watched, which goes on as it goes."""
-    growth: float = 300.0
+    growth: float = 600.0
     """Seconds that an operator may take to make `many` of `resources`."""
     restart: float = 90.0
     """Seconds that it may take to see them after a restart."""
@@ -218,7 +217,7 @@ class Scenario:
     def _calls(self, estate: Estate) -> None:
         window = self._sizes.polls * FAST
         self._say(f"calls for {window:.0f} s while all are in flight")
-        time.sleep(SETTLED)  # what still follows from the creation
+        time.sleep(FAST)  # what still follows from the creation
         mark = estate.mark()
         time.sleep(window)
         self._measured.calls_per_minute = len(estate.calls(mark)) * 60 / window

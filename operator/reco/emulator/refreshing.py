@@ -6,7 +6,7 @@ when somebody asks, of the data as of the last full two hours, and by the traine
 former model answers until the new one is there.
 """
 
-from reco.emulator import training
+from reco.emulator import holdings, training
 from reco.emulator.catalogue import RECIPES
 from reco.emulator.ports import ServingModel, TrainingJob
 from reco.emulator.store import Resource
@@ -39,7 +39,7 @@ def begin(world: World, version: Resource, now: float) -> None:
     due = _last_due(world, version, now)
     begun = version.attributes.get(_BEGUN)
     since = version.created if begun is None else begun
-    if due is None or due <= since or not training.data_since(world, version, since):
+    if due is None or due <= since or not holdings.arrived_since(world, version, since):
         return
     if begun is not None and world.trainer.result(_id(version, begun)) is None:
         return

@@ -9,10 +9,10 @@ for it.
 import re
 from typing import Any
 
-from reco.emulator import schemas
+from reco.emulator import holdings
 from reco.emulator.catalogue import RECIPES
 from reco.emulator.kinds import IN_PROGRESS
-from reco.emulator.ports import Columns, TrainingJob
+from reco.emulator.ports import TrainingJob
 from reco.emulator.store import Resource, Step
 from reco.emulator.world import World
 
@@ -24,7 +24,6 @@ DEFAULT_RATE_DAYS = 7
 _DAY = 86400.0
 # Recordings bill about three hours for each hour on the wall.
 _BILLED_PER_HOUR = 3.0
-_INTERACTION_COLUMNS = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 
 
 def begin(world: World, version: Resource) -> None:
@@ -48,9 +47,9 @@ def job(world: World, version: Resource, *, at: float, arn: str, base: str | Non
     return TrainingJob(
         arn=arn,
         recipe=RECIPES[version.attributes["recipeArn"]].name,
-        interactions=interactions(world, group, at),
-        items=dataset_columns(world, group, "ITEMS", at),
-        categories=_categories(world, group),
+        interactions=holdings.interactions(world, group, at),
+        items=holdings.rows(world, group, "ITEMS", at),
+        categories=holdings.categories(world, group, config.get("trainingDataConfig", {})),
         hyperparameters=config.get("algorithmHyperParameters", {}),
         event_type=version.attributes.get("eventType"),
         event_value_threshold=float(threshold) if threshold else None,
@@ -172,7 +171,9 @@ def automatic(world: World, solution: Resource, now: float) -> None:
     since = solution.attributes["_automatic_since"]
     if last is not None and last > since and now < last + rate:
         again = last + rate
-    elif not data_since(world, solution, -1.0 if last is None else last, ("INTERACTIONS",)):
+    elif not holdings.arrived_since(
+        world, solution, -1.0 if last is None else last, ("INTERACTIONS",)
+    ):
         # Nothing to train on: the first time it looks every hour, later at the solution's rate.
         again = now + (rate if last is not None else FIRST_AUTOMATIC)
     else:
@@ -219,86 +220,6 @@ def phase_labels(attributes: dict[str, Any]) -> tuple[str, ...]:
     recipe = f"SolutionVersion/{RECIPES[attributes['recipeArn']].name}"
     tuned = ("SolutionVersion/performHPO",) if attributes["performHPO"] else ()
     return (*tuned, recipe, "SolutionVersion")
-
-
-def interactions(world: World, group: str, at: float) -> Columns:
-    """Collect the interactions of a group as of a time: imported rows, then streamed events.
-
-    Of streamed events with the same id the first counts.
-    """
-    columns: Columns = {name: [] for name in _INTERACTION_COLUMNS}
-    for imported in _imports(world, group, "INTERACTIONS", at):
-        count = len(imported["USER_ID"])
-        for name in _INTERACTION_COLUMNS:
-            columns[name].extend(imported.get(name) or [None] * count)
-    known: set[str] = set()
-    for event in world.store.records(group, until=at):
-        repeated = event.get("eventId") in known
-        known |= {event["eventId"]} if "eventId" in event else set()
-        if event.get("itemId") and not repeated:
-            columns["USER_ID"].append(event["subject"])
-            columns["ITEM_ID"].append(event["itemId"])
-            columns["TIMESTAMP"].append(int(event["sentAt"]))
-            columns["EVENT_TYPE"].append(event["eventType"])
-            columns["EVENT_VALUE"].append(event.get("eventValue"))
-    return columns
-
-
-def dataset_columns(world: World, group: str, dataset_type: str, at: float) -> Columns:
-    """Collect the rows of an Items or Users dataset: the newest row of an id stands."""
-    key = {"ITEMS": "ITEM_ID", "USERS": "USER_ID"}[dataset_type]
-    rows: dict[str, dict[str, Any]] = {}
-    for imported in _imports(world, group, dataset_type, at):
-        names = list(imported)
-        for values in zip(*imported.values(), strict=True):
-            row = dict(zip(names, values, strict=True))
-            rows[row[key]] = row
-    for dataset in _datasets(world, group, dataset_type):
-        for record in world.store.records(dataset.arn, until=at):
-            rows[record["subject"]] = {key: record["subject"], **record["columns"]}
-    names = sorted({name for row in rows.values() for name in row})
-    return {name: [row.get(name) for row in rows.values()] for name in names}
-
-
-def _categories(world: World, group: str) -> tuple[str, ...]:
-    """Name the columns of the Items dataset that its schema calls categorical."""
-    found = [
-        world.store.get(one.attributes["schemaArn"]) for one in _datasets(world, group, "ITEMS")
-    ]
-    return tuple(
-        field.name
-        for schema in found
-        if schema is not None
-        for field in schemas.parse(schema.attributes["schema"])
-        if field.categorical and field.type == "string"
-    )
-
-
-def _datasets(world: World, group: str, dataset_type: str) -> list[Resource]:
-    found = world.store.find("Dataset", dataset_group=group)
-    return [one for one in found if one.attributes["datasetType"] == dataset_type]
-
-
-def _imports(world: World, group: str, dataset_type: str, at: float) -> list[Columns]:
-    return [
-        imported
-        for dataset in _datasets(world, group, dataset_type)
-        for imported in world.store.imported(dataset.arn, at)
-    ]
-
-
-def data_since(
-    world: World,
-    resource: Resource,
-    since: float,
-    types: tuple[str, ...] = ("INTERACTIONS", "ITEMS"),
-) -> bool:
-    """Say whether the dataset group of a resource got data of some types after a time."""
-    group = resource.dataset_group or ""
-    arrivals = [world.store.last_record(group) if "INTERACTIONS" in types else None]
-    for dataset in (one for name in types for one in _datasets(world, group, name)):
-        arrivals += [world.store.last_import(dataset.arn), world.store.last_record(dataset.arn)]
-    return any(arrival is not None and arrival > since for arrival in arrivals)
 
 
 def _rate(solution: Resource) -> float:

@@ -235,6 +235,27 @@ def test_a_version_shows_the_hyperparameters_that_its_training_found(service: Se
     assert "tunedHPOParams" not in plain
 
 
+@pytest.mark.parametrize(
+    ("chosen", "learned"),
+    [
+        ({}, ("GENRES", "LANGUAGE")),
+        ({"excludedDatasetColumns": {"ITEMS": ["GENRES"]}}, ("LANGUAGE",)),
+        ({"includedDatasetColumns": {"ITEMS": ["GENRES"]}}, ("GENRES",)),
+    ],
+)
+def test_a_training_learns_from_the_columns_that_were_chosen(
+    service: Service, chosen: dict[str, Any], learned: tuple[str, ...]
+) -> None:
+    group = service.filled_group()
+    kinds = [column(name, "string", categorical=True) for name in ("GENRES", "LANGUAGE")]
+    schema = service.schema("items", avro(column("ITEM_ID", "string"), *kinds, name="Items"))
+    service.dataset(group, schema, "Items", "items")
+    version = service.version(
+        service.solution(group, solutionConfig={"trainingDataConfig": chosen})
+    )
+    assert service.trainer.jobs[version].categories == learned
+
+
 @pytest.mark.parametrize("jobs", ["0", "41", "many"])
 def test_more_trainings_than_the_service_allows_are_refused(service: Service, jobs: str) -> None:
     config = {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": jobs}}}
