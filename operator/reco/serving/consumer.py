@@ -14,13 +14,13 @@ from redis.exceptions import RedisError
 from reco import storage
 from reco.serving import history
 from reco.serving.event_log import EventLog, Flushing
-from reco.serving.folding import CLAIM_SECONDS, PAUSE_SECONDS, Folder, Limits
+from reco.serving.folding import CLAIM_SECONDS, Folder, Limits
 from reco.serving.history import Keys
 from reco.serving.http import Application
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect
 from reco.serving.server import run
-from reco.serving.stream import Reader, create_groups, pause, trim
+from reco.serving.stream import PAUSE_SECONDS, Reader, await_groups, pause, trim
 from reco.workload.storage import Places
 from reco.workload.tasks import ConsumerTask
 
@@ -38,10 +38,10 @@ def serve(task: ConsumerTask) -> int:
     metrics = Metrics()
 
     @asynccontextmanager
-    async def working(_: Application) -> AsyncIterator[None]:
+    async def working(app: Application) -> AsyncIterator[None]:
         client = connect(task.online_store, timeout=TIMEOUT)
         try:
-            async with consuming(task, client, metrics):
+            async with consuming(task, client, app):
                 yield
         finally:
             await client.aclose()
@@ -50,9 +50,9 @@ def serve(task: ConsumerTask) -> int:
 
 
 @asynccontextmanager
-async def consuming(task: ConsumerTask, client: Redis, metrics: Metrics) -> AsyncIterator[None]:
+async def consuming(task: ConsumerTask, client: Redis, app: Application) -> AsyncIterator[None]:
     """Consume meanwhile; at the end write what waits."""
-    keys = Keys(task.group.name)
+    metrics, keys = app.metrics, Keys(task.group.name)
     name = os.environ.get(NAME_VARIABLE) or socket.gethostname()
     stop = asyncio.Event()
     folder = Folder(
@@ -82,16 +82,18 @@ async def consuming(task: ConsumerTask, client: Redis, metrics: Metrics) -> Asyn
             lag.labels(group).set(behind)
         await pause(_TRIM_SECONDS, stop)
 
-    await _until_it_works(lambda: create_groups(client, keys.stream), stop)
+    await await_groups(client, keys.stream)
     tasks = [
         asyncio.create_task(_repeat(step, stop), name=name)
         for step, name in ((folder.step, "fold"), (log.step, "log"), (tidy, "trim"))
     ]
+    for one in tasks:
+        app.needs(one)
     try:
         yield
     finally:
         stop.set()
-        await asyncio.gather(*tasks)
+        await asyncio.wait(tasks)
         try:
             await log.flush()
         except (RedisError, storage.StorageError) as error:
@@ -111,15 +113,3 @@ async def _repeat(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> N
             seconds = min(seconds * 2, _LONGEST_PAUSE)
         else:
             seconds = PAUSE_SECONDS
-
-
-async def _until_it_works(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    while True:
-        try:
-            await step()
-        except RedisError as error:
-            logger.warning("The online store does not answer yet: %s", error)
-            if not await pause(PAUSE_SECONDS, stop):
-                return
-        else:
-            return

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -50,7 +51,7 @@ def run(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        asyncio.run(_serve(application, working, port))
+        uvloop.run(_serve(application, working, port))
     except StartError as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says it all
         _leave(Result(outcome=error.outcome, message=str(error)))
@@ -64,22 +65,29 @@ async def _serve(
     port: int,
 ) -> None:
     app = application()
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with _listening(app, port), _unless(stop, working(app)) as entered:
+        loop.add_signal_handler(number, app.stop.set)
+    async with _listening(app, port), _unless(app.stop, working(app)) as entered:
         if entered:
             gc.collect()
             gc.freeze()  # what lives as long as the process is never looked at again
             app.problem = None
             logger.info("Ready at port %d", port)
-            await stop.wait()
-            app.draining = True
-            logger.info("Draining")
-            await asyncio.sleep(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS)))
-            async with asyncio.timeout(FINISH_SECONDS):
-                await app.idle()
+            await app.stop.wait()
+            await _drain(app)
+    app.check()
+
+
+async def _drain(app: Application) -> None:
+    app.draining = True
+    logger.info("Draining")
+    await asyncio.sleep(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS)))
+    try:
+        async with asyncio.timeout(FINISH_SECONDS):
+            await app.idle()
+    except TimeoutError:
+        logger.warning("Requests that took more than %g s were given up", FINISH_SECONDS)
 
 
 @asynccontextmanager
@@ -93,12 +101,13 @@ async def _listening(app: Application, port: int) -> AsyncIterator[None]:
         websockets=False,
         log_enabled=False,
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(), name="HTTP")
+    app.needs(serving)
     try:
         yield
     finally:
         server.stop()  # type: ignore[no-untyped-call] # granian's
-        await serving
+        await asyncio.wait((serving,))
 
 
 @asynccontextmanager
