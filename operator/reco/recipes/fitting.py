@@ -35,8 +35,8 @@ _PRIOR_HALF_LIFE_DAYS = 180.0
 _PRIOR_SHARE = 0.05
 # A label of users is worth a welcome of its own from so many users on; the most common come first.
 _FEWEST_PER_LABEL = 25
-_MOST_WELCOMES = 64
-_MOST_WELCOME_CELLS = 1 << 24
+MOST_WELCOMES = 64
+MOST_WELCOME_CELLS = 1 << 24
 # Recent interactions of everybody that a label's own are mixed with.
 _SMOOTHING = 50.0
 # In items: long enough to weigh the whole window about equally.
@@ -324,7 +324,7 @@ def _welcome(data: _Data) -> Welcome:
 
     of_users = data.user_labels.labels_of(learned.user_ids)
     having = np.asarray(of_users.sum(axis=0)).ravel()
-    most = min(_MOST_WELCOMES, _MOST_WELCOME_CELLS // max(1, size))
+    most = min(MOST_WELCOMES, MOST_WELCOME_CELLS // max(1, size))
     kept = np.sort(np.argsort(-having, kind="stable")[:most])
     kept = kept[having[kept] >= _FEWEST_PER_LABEL]
     row_of = np.full(len(having), -1, dtype=np.int32)

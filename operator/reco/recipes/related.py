@@ -23,7 +23,7 @@ MOST_NEIGHBOURS = 500
 
 # In places of a history: beyond the window nothing of a half-life this short is left.
 _HALF_LIFE = 6.0
-_WINDOW = 40
+WINDOW = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def neighbours(
 ) -> SparseRows:
     """Return every item's neighbours by positive similarity, best first."""
     size = len(catalogue.item_ids)
-    near = Near.of(histories, size, settings.half_life, _WINDOW)
+    near = Near.of(histories, size, settings.half_life, WINDOW)
     counts = np.maximum(catalogue.counts, 1).astype(np.float32)
     low, high = np.quantile(
         catalogue.counts[catalogue.counts > 0], [settings.fewest, settings.most]
