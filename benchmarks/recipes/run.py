@@ -1,4 +1,4 @@
-"""How good the recipes are, what new events are worth, and what training costs.
+"""How good the recipes are, what new events are worth, and what training and answers cost.
 
     uv run python -m benchmarks.recipes.run [--only PART ...] [--movielens DIR] [--json FILE]
 
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from benchmarks.datasets import Dataset, default_dataset, find_movielens, movielens
-from benchmarks.recipes import quality, recency, scale
+from benchmarks.recipes import answers, quality, recency, scale
 from benchmarks.recipes.quality import Case, Measured
 
-PARTS = ("quality", "recency", "predictors", "scale")
+PARTS = ("quality", "recency", "answers", "predictors", "scale")
 LEAST_LIFT = 0.5
 
 
@@ -79,6 +79,17 @@ def main() -> int:
         first = lifts[0]
         said = f"five recent events: {first.share:+.0%} NDCG@10, at least {LEAST_LIFT:+.0%}"
         bars.append((said, first.share >= LEAST_LIFT))
+    if "answers" in arguments.only:
+        timings = answers.measure(dataset)
+        console.print(answers.table(timings))
+        report["answers"] = [asdict(timing) for timing in timings]
+        bars += [
+            (
+                f"{one.name}: {one.per_second:,.0f} a second, at least {one.least_per_second:,.0f}",
+                one.per_second >= one.least_per_second,
+            )
+            for one in timings
+        ]
     if "predictors" in arguments.only:
         some = folds[: arguments.cost_folds]
         found = list(measured(dataset, quality.cost_cases(), some))

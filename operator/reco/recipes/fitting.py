@@ -263,7 +263,7 @@ def _unread(users: Users | None, settings: Settings) -> UserLabels | None:
 
 def _all_columns(users: Users | None, settings: Settings) -> UserLabels | None:
     del settings
-    return None if users is None or not users.categories else UserLabels.of(users)
+    return UserLabels.of(users) if users and users.categories and len(users.ids) else None
 
 
 def _topics_column(users: Users | None, settings: Settings) -> UserLabels | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from reco.recipes.data import Indices, Strings, Users
+from reco.recipes.encoding import positions
 
 SEPARATOR = "|"
 
@@ -91,15 +92,13 @@ class UserLabels:
             return self.labels.encode(attributes)
         if user_id is None:
             return self.labels.labels[:0]
-        at = int(np.searchsorted(self.user_ids, user_id))
-        known = at < len(self.user_ids) and self.user_ids[at] == user_id
-        return self.labels.row(at) if known else self.labels.labels[:0]
+        at = int(positions(self.user_ids, [user_id])[0])
+        return self.labels.row(at) if at >= 0 else self.labels.labels[:0]
 
     def labels_of(self, user_ids: Strings) -> sparse.csr_array:
         """Return the table of ones of these users (any order) x labels."""
-        at = np.searchsorted(self.user_ids, user_ids)
-        at[at == len(self.user_ids)] = 0
-        known = self.user_ids[at] == user_ids if len(self.user_ids) else np.zeros(len(at), bool)
+        at = positions(self.user_ids, user_ids)
+        known = at >= 0
         chosen: sparse.csr_array = self.labels.table()[np.where(known, at, 0)]
         known_only: sparse.csr_array = (
             sparse.diags_array(known.astype(np.float32)) @ chosen
