@@ -1,17 +1,54 @@
-# The operator's image: the locked dependencies and the package, no compiler, no root.
+# The images of the project: `--target operator` and `--target engine`. Locked dependencies and the
+# package, no compiler, no root, nothing written below / while they run.
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
-RUN python3 -m pip install --no-cache-dir uv
+# Without a network, a folder with uv is mounted here, and its cache in its usual place.
+ENV PATH=/opt/build-tools:$PATH
+RUN command -v uv || python3 -m pip install --no-cache-dir uv
 WORKDIR /src
-COPY pyproject.toml uv.lock README.md LICENSE ./
-COPY operator ./operator
-ENV UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/reco
-RUN uv sync --locked --no-dev --no-editable --extra operator --no-cache
+ARG UV_OFFLINE=0
+ENV UV_OFFLINE=$UV_OFFLINE UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/reco \
+    UV_PYTHON_DOWNLOADS=never
+COPY pyproject.toml uv.lock ./
+COPY hack/slim.py hack/
+
+FROM build AS operator-environment
+RUN uv sync --locked --no-dev --no-install-project --extra operator \
+ && python3 hack/slim.py /opt/reco/lib/python3.*/site-packages \
+ && python3 -m compileall -q /opt/reco/lib
+
+FROM build AS engine-environment
+RUN uv sync --locked --no-dev --no-install-project --extra engine \
+ && python3 hack/slim.py /opt/reco/lib/python3.*/site-packages \
+ && python3 -m compileall -q /opt/reco/lib
+# implicit computes with OpenMP, whose library its wheel does not bring.
+RUN ls /usr/lib/*-linux-gnu/libgomp.so.1 \
+ || (apt-get update && apt-get install --yes --no-install-recommends libgomp1)
+RUN cp -L /usr/lib/*-linux-gnu/libgomp.so.1 /opt/reco/lib/
+
+# A layer of its own: it changes with every commit, the environments rarely.
+FROM build AS package
+COPY README.md LICENSE ./
+COPY operator operator
+RUN uv venv --quiet /opt/reco \
+ && uv pip install --quiet --python /opt/reco --no-deps --target /opt/package . \
+ && python3 -m compileall -q /opt/package
 
 FROM ${BASE_IMAGE} AS operator
-COPY --from=build /opt/reco /opt/reco
-ENV PATH=/opt/reco/bin:$PATH PYTHONUNBUFFERED=1
+COPY --from=operator-environment /opt/reco /opt/reco
+COPY --from=package /opt/package /opt/package
+ENV PATH=/opt/package/bin:/opt/reco/bin:$PATH PYTHONPATH=/opt/package PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 ENTRYPOINT ["reco"]
 CMD ["operate"]
+
+FROM ${BASE_IMAGE} AS engine
+COPY --from=engine-environment /opt/reco /opt/reco
+COPY --from=package /opt/package /opt/package
+ENV PATH=/opt/package/bin:/opt/reco/bin:$PATH PYTHONPATH=/opt/package PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/reco/lib
+USER 65532:65532
+ENTRYPOINT ["reco"]
+CMD ["--help"]

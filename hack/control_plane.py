@@ -13,10 +13,6 @@ same folder, it goes on with the data in it.
 
 import argparse
 import json
-import os
-import secrets
-import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,9 +26,11 @@ from typing import Any, Final
 from typing_extensions import override
 
 from hack import kube_assets
-from hack.processes import LOOPBACK, Process, ProcessError, Server, free_port, heed_signals
+from hack.kube_access import Cluster, KubectlError
+from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
 
-ADMIN: Final = "admin"
+__all__ = ["ControlPlane", "KubectlError"]
+
 READY_SECONDS: Final = 60.0
 # What makes deletion real, the service account of every new namespace, the aggregated roles.
 CONTROLLERS: Final = (
@@ -43,20 +41,13 @@ CONTROLLERS: Final = (
 )
 
 
-class KubectlError(RuntimeError):
-    """A kubectl command failed; the text holds the command and what kubectl said."""
-
-
-class ControlPlane(Server):
+class ControlPlane(Cluster):
     """etcd and kube-apiserver in ``directory``, running between ``start`` and ``stop``.
 
     Use it as a context manager. The folder belongs to the caller and stays: data in ``etcd/``,
     logs in ``logs/``, ``kubeconfig`` and one ``kubeconfig-USER`` for each of ``users``.
 
-    Attributes:
-        server: URL of the API, unchanged by restarts.
-        token: bearer token of ``admin``, a member of ``system:masters``.
-        kubeconfig: of ``admin``; written by ``start``.
+    Its address, ``server``, is unchanged by restarts.
     """
 
     def __init__(
@@ -75,20 +66,14 @@ class ControlPlane(Server):
             apiserver_flags: appended to the flags of kube-apiserver, so they win.
             say: receives progress of a build of the programs.
         """
-        self.directory = directory.resolve()
         self._port = free_port()
+        super().__init__(directory.resolve(), f"https://{LOOPBACK}:{self._port}", users)
         self._etcd_url = f"http://{LOOPBACK}:{free_port()}"
-        self._groups = {ADMIN: ("system:masters",), **(users or {})}
-        self._tokens = {user: secrets.token_hex(16) for user in self._groups}
         self._apiserver_flags = apiserver_flags
         self._say = say
-        self._programs: Mapping[str, Path] = {}
         self._etcd: Process | None = None
         self._apiserver: Process | None = None
         self._controller_manager: Process | None = None
-        self.server = f"https://{LOOPBACK}:{self._port}"
-        self.token = self._tokens[ADMIN]
-        self.kubeconfig = self.kubeconfig_of(ADMIN)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -140,6 +125,19 @@ class ControlPlane(Server):
         self.stop_apiserver(kill=kill)
         self.start_apiserver()
 
+    def compact(self) -> None:
+        """Have etcd forget all history but the present: older resource versions are gone (410)."""
+        now = self._etcd_call("kv/range", {"key": "AA=="})["header"]["revision"]
+        self._etcd_call("kv/compaction", {"revision": now, "physical": True})
+
+    def _etcd_call(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401  (JSON)
+        request = urllib.request.Request(  # noqa: S310  (our own http address)
+            f"{self._etcd_url}/v3/{path}", json.dumps(body).encode()
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=10) as answer:
+            return json.load(answer)
+
     def start_controller_manager(self, controllers: Sequence[str] = CONTROLLERS) -> None:
         """Run kube-controller-manager with ``controllers`` alone; see the module's docstring."""
         if self._controller_manager:
@@ -181,79 +179,11 @@ class ControlPlane(Server):
         return {process.name: process.pid for process in running if process}
 
     @property
+    @override
     def certificate_authority(self) -> Path:
-        """Certificates (PEM) by which clients trust the server; exists once it has started."""
         return self.directory / "certificates" / "apiserver.crt"
 
-    def kubeconfig_of(self, user: str) -> Path:
-        """Path of the kubeconfig of ``admin`` or of one of ``users``."""
-        if user not in self._tokens:
-            raise KeyError(f"no user {user!r}: known are {', '.join(self._tokens)}")
-        return self.directory / ("kubeconfig" if user == ADMIN else f"kubeconfig-{user}")
-
-    def program(self, name: str) -> Path:
-        """Path of one of the programs in use, ``kubectl`` for instance."""
-        return self._programs[name]
-
-    def kubectl(
-        self, *args: str, stdin: str | None = None, user: str = ADMIN, timeout: float = 60
-    ) -> str:
-        """Run the kubectl of the server's version and return what it prints.
-
-        Raises:
-            KubectlError: it failed, or took longer than ``timeout`` seconds.
-        """
-        try:
-            done = subprocess.run(
-                [self._programs["kubectl"], *args],
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-                env={
-                    **os.environ,
-                    "KUBECONFIG": str(self.kubeconfig_of(user)),
-                    # Neither a person's preferences nor their discovery cache take part.
-                    "KUBECTL_KUBERC": "false",
-                    "KUBECACHEDIR": str(self.directory / "kubectl-cache"),
-                },
-            )
-        except subprocess.TimeoutExpired:
-            raise KubectlError(f"kubectl {' '.join(args)}: no end after {timeout:g} s") from None
-        if done.returncode != 0:
-            raise KubectlError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def get(self, path: str) -> Any:  # noqa: ANN401  (JSON of the server's choosing)
-        """Return the JSON at an API path such as ``/api/v1/namespaces``, as ``admin``.
-
-        Raises:
-            urllib.error.HTTPError: the server refused.
-        """
-        request = urllib.request.Request(  # noqa: S310  (our own https address)
-            f"{self.server}{path}", headers={"Authorization": f"Bearer {self.token}"}
-        )
-        trust = ssl.create_default_context(cafile=str(self.certificate_authority))
-        direct = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-        )
-        with direct.open(request, timeout=10) as answer:
-            return json.load(answer)
-
-    @property
-    def cluster_id(self) -> str:
-        """UID of namespace ``kube-system``, by which this cluster is told from others."""
-        return str(self.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
-
     # --- parts ------------------------------------------------------------------------------
-
-    @property
-    def _service_account_key(self) -> Path:
-        return self.directory / "service-accounts.key"
-
-    def _log(self, name: str) -> Path:
-        return self.directory / "logs" / f"{name}.log"
 
     def _start_etcd(self) -> None:
         peer_url = f"http://{LOOPBACK}:{free_port()}"  # never used, but it must listen
@@ -287,7 +217,7 @@ class ControlPlane(Server):
                 "--endpoint-reconciler-type=none",
                 f"--cert-dir={self.certificate_authority.parent}",
                 "--authorization-mode=RBAC",
-                f"--token-auth-file={self.directory / 'tokens.csv'}",
+                f"--token-auth-file={self._token_file}",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={self._service_account_key}",
                 f"--service-account-signing-key-file={self._service_account_key}",
@@ -299,48 +229,6 @@ class ControlPlane(Server):
             ],
             log=self._log("kube-apiserver"),
         )
-
-    def _write_identities(self) -> None:
-        tokens = self.directory / "tokens.csv"
-        tokens.touch(mode=0o600)
-        tokens.write_text(
-            "".join(
-                f'{self._tokens[user]},{user},{user},"{",".join(groups)}"\n'
-                for user, groups in self._groups.items()
-            )
-        )
-        if not self._service_account_key.exists():
-            # In this older format, unlike PKCS #8, the private key also serves as public key file.
-            generate = ("openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out")
-            subprocess.run(
-                [*generate, self._service_account_key],
-                check=True,
-                capture_output=True,
-            )
-
-    def _write_kubeconfigs(self) -> None:
-        """Write one file a user; JSON is YAML."""
-        cluster = {
-            "server": self.server,
-            "certificate-authority": str(self.certificate_authority),
-        }
-        for user, token in self._tokens.items():
-            path = self.kubeconfig_of(user)
-            path.touch(mode=0o600)
-            content = {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "reco", "cluster": cluster}],
-                "users": [{"name": user, "user": {"token": token}}],
-                "contexts": [{"name": "reco", "context": {"cluster": "reco", "user": user}}],
-                "current-context": "reco",
-            }
-            path.write_text(json.dumps(content, indent=2) + "\n")
-
-    def _missing_system_namespaces(self) -> str | None:
-        found = {item["metadata"]["name"] for item in self.get("/api/v1/namespaces")["items"]}
-        missing = {"default", "kube-system"} - found
-        return f"the API server has not made {sorted(missing)} yet" if missing else None
 
 
 def main() -> int:

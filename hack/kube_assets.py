@@ -5,9 +5,9 @@ Tests talk to a real kube-apiserver, never to an imitation. In this order each p
 1. the folder named by ``RECO_KUBE_ASSETS``, or by envtest's ``KUBEBUILDER_ASSETS``;
 2. our cache: ``RECO_CACHE``, else ``$XDG_CACHE_HOME/reco``, else ``~/.cache/reco``;
 3. the official release, downloaded and checked against its published checksum;
-4. a build from the published Go modules: about 6 minutes on 2 cores the first time for all of
-   them, some 10 GB of Go's own caches meanwhile (``go clean -cache -modcache`` frees them), and
-   seconds to relink afterwards.
+4. a build from the published Go modules: the first time about 6 minutes on 2 cores for all of
+   Kubernetes, 3 for CoreDNS and 2 for metrics-server, with some 10 GB of Go's own caches meanwhile
+   (``go clean -cache -modcache`` frees them); seconds to relink afterwards.
 
 ``uv run python -m hack.kube_assets [PROGRAM ...]`` prints one ``name<TAB>path`` line a program;
 what it does meanwhile goes to standard error. Programs: see ``PROGRAMS``.
@@ -36,6 +36,8 @@ __all__ = ["PROGRAMS", "AssetError", "Release", "Say", "build_checked_in_module"
 
 KUBERNETES_VERSION: Final = "v1.36.3"
 ETCD_VERSION: Final = "v3.6.16"
+COREDNS_VERSION: Final = "v1.15.0"
+METRICS_SERVER_VERSION: Final = "v0.9.0"
 
 _, _major_minor = KUBERNETES_VERSION.split("v")
 _MAJOR, _MINOR, _ = _major_minor.split(".")
@@ -68,6 +70,21 @@ ETCD: Final = Release(
     binary_url=f"{_ETCD_FILES}/etcd-{{version}}-{{os}}-{{arch}}.tar.gz",
     checksum_url=f"{_ETCD_FILES}/SHA256SUMS",
 )
+COREDNS: Final = Release(
+    module="github.com/coredns/coredns",
+    version=COREDNS_VERSION,
+    binary_url=(
+        "https://github.com/coredns/coredns/releases/download/{version}/"
+        "coredns_{number}_{os}_{arch}.tgz"
+    ),
+    checksum_url=(
+        "https://github.com/coredns/coredns/releases/download/{version}/"
+        "coredns_{number}_{os}_{arch}.tgz.sha256"
+    ),
+)
+METRICS_SERVER: Final = Release(  # published as a container image alone
+    module="sigs.k8s.io/metrics-server", version=METRICS_SERVER_VERSION
+)
 
 # Program: the release it is part of, and its main package. The order is that of use.
 PROGRAMS: Final[Mapping[str, tuple[Release, str]]] = {
@@ -78,8 +95,12 @@ PROGRAMS: Final[Mapping[str, tuple[Release, str]]] = {
     "kube-scheduler": (KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubelet": (KUBERNETES, "k8s.io/kubernetes/cmd/kubelet"),
     "kube-proxy": (KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy"),
+    "coredns": (COREDNS, "github.com/coredns/coredns"),
+    "metrics-server": (METRICS_SERVER, "sigs.k8s.io/metrics-server/cmd/metrics-server"),
 }
 CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kubectl")
+# In an order that lets a build profit from the one before.
+NODE: Final = tuple(PROGRAMS)
 
 
 def locate(*names: str, say: Say | None = None) -> dict[str, Path]:
@@ -96,11 +117,14 @@ def locate(*names: str, say: Say | None = None) -> dict[str, Path]:
     for name in names or CONTROL_PLANE:
         if name not in PROGRAMS:
             raise AssetError(f"no program {name!r}: known are {', '.join(PROGRAMS)}")
-        found[name] = _from_environment(name, say) or _cache_folder() / name
-    missing = [name for name, path in found.items() if not path.exists()]
-    if missing:
-        with lock(_cache_folder(), say):
-            _obtain([name for name in missing if not found[name].exists()], say)
+        found[name] = _from_environment(name, say) or _cached(name)
+    missing: dict[Path, list[str]] = {}
+    for name, path in found.items():
+        if not path.exists():
+            missing.setdefault(path.parent, []).append(name)
+    for folder, names_in_it in missing.items():
+        with lock(folder, say):
+            _obtain(folder, [name for name in names_in_it if not found[name].exists()], say)
     return found
 
 
@@ -134,10 +158,9 @@ def _from_environment(name: str, say: Say) -> Path | None:
     return None
 
 
-def _obtain(names: Sequence[str], say: Say) -> None:
-    """Put the programs into the cache, by download where the release can be reached."""
+def _obtain(folder: Path, names: Sequence[str], say: Say) -> None:
+    """Put the programs into ``folder``, by download where the release can be reached."""
     unreachable: set[str] = set()  # asked once a release, not once a program
-    folder = _cache_folder()
     to_build = [
         name for name in names if not download(PROGRAMS[name][0], folder / name, unreachable, say)
     ]
@@ -149,11 +172,16 @@ def _obtain(names: Sequence[str], say: Say) -> None:
                 build_release(go, release, package, partial, say)
 
 
-def _cache_folder() -> Path:
-    """One folder a set of versions; it serves as KUBEBUILDER_ASSETS for others as it is."""
-    system, machine = host_platform()
-    key = f"kubernetes-{KUBERNETES_VERSION}-etcd-{ETCD_VERSION}-{system}-{machine}"
-    return cache_root() / "kube-assets" / key
+def _cached(name: str) -> Path:
+    """Where a program stands in the cache: one folder a set of versions.
+
+    That of the control plane serves as KUBEBUILDER_ASSETS for others as it is.
+    """
+    release, _ = PROGRAMS[name]
+    key = f"kubernetes-{KUBERNETES_VERSION}-etcd-{ETCD_VERSION}"
+    if release not in (KUBERNETES, ETCD):
+        key = f"{name}-{release.version}"
+    return cache_root() / "kube-assets" / "-".join((key, *host_platform())) / name
 
 
 def main(names: Iterable[str]) -> int:

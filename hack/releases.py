@@ -20,14 +20,15 @@ DOWNLOAD_SECONDS: Final = 600.0
 class Release:
     """One version of one project: where its binaries and its Go modules are published.
 
-    ``binary_url`` and ``checksum_url`` may contain ``{version}``, ``{os}``, ``{arch}`` and
-    ``{name}``. A checksum file holds a bare SHA-256, or lines of SHA-256 and file name.
+    ``binary_url`` and ``checksum_url`` may contain ``{version}``, ``{number}`` (without the v),
+    ``{os}``, ``{arch}`` and ``{name}``; empty where no binaries are published. A checksum file
+    holds a bare SHA-256, or lines of SHA-256 and file name.
     """
 
     module: str
     version: str
-    binary_url: str
-    checksum_url: str
+    binary_url: str = ""
+    checksum_url: str = ""
     has_staging: bool = False  # its go.mod points modules at folders that are published apart
     stamps: Mapping[str, str] | None = None  # linker variables of its packages
 
@@ -37,12 +38,19 @@ def download(release: Release, program: Path, unreachable: set[str], say: Say) -
 
     Modules whose releases proved out of reach are added to ``unreachable`` and not asked again.
     """
-    if release.module in unreachable:
+    if not release.binary_url or release.module in unreachable:
         return False
     system, machine = host_platform()
-    words = {"version": release.version, "os": system, "arch": machine, "name": program.name}
+    words = {
+        "version": release.version,
+        "number": release.version.removeprefix("v"),
+        "os": system,
+        "arch": machine,
+        "name": program.name,
+    }
     url = release.binary_url.format_map(words)
-    if url.endswith(".tar.gz") and system != "linux":
+    is_archive = url.endswith((".tar.gz", ".tgz"))
+    if is_archive and system != "linux":
         return False
     # Asked first: it is tiny, so it tells soon whether the place can be reached at all.
     checksums = _fetch(release.checksum_url.format_map(words), REACH_SECONDS)
@@ -61,7 +69,7 @@ def download(release: Release, program: Path, unreachable: set[str], say: Say) -
             "yourself and name it in RECO_KUBE_ASSETS"
         )
     with installing(program) as partial:
-        partial.write_bytes(_unpack(content, program.name) if url.endswith(".tar.gz") else content)
+        partial.write_bytes(_unpack(content, program.name) if is_archive else content)
     return True
 
 

@@ -1,4 +1,4 @@
-"""An S3 on loopback for tests and the quickstart: moto's server in a process of its own.
+"""An S3 for tests and the quickstart: moto's server in a process of its own.
 
 It keeps objects in memory and accepts any credentials. Any other S3 endpoint can take its place.
 ``uv run python -m hack.s3 --bucket data`` runs one until Ctrl-C.
@@ -32,13 +32,28 @@ class S3Server(Server):
         environment: variables that point boto3 and the AWS command line at it, for S3 alone.
     """
 
-    def __init__(self, log: Path, *, port: int | None = None, region: str = REGION) -> None:
-        """Take ``port`` or choose a free one; nothing runs yet. ``log`` is what it writes."""
+    def __init__(
+        self,
+        log: Path,
+        *,
+        port: int | None = None,
+        region: str = REGION,
+        address: str = LOOPBACK,
+    ) -> None:
+        """Take ``port`` or choose a free one; nothing runs yet.
+
+        Args:
+            log: what it writes.
+            port: where it listens.
+            region: of its buckets.
+            address: of this machine, where it listens; pods do not reach loopback.
+        """
+        self._address = address
         self._log = log
         self._region = region
         self._port = port or free_port()
         self._process: Process | None = None
-        self.url = f"http://{LOOPBACK}:{self._port}"
+        self.url = f"http://{address}:{self._port}"
         self.environment = {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -53,8 +68,10 @@ class S3Server(Server):
         Raises:
             ProcessError: it did not become ready; the text holds the end of its log.
         """
-        command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(self._port)]
-        self._process = Process("moto", command, log=self._log)
+        command = [sys.executable, "-m", "moto.server", "-H", self._address, "-p", str(self._port)]
+        # Its name in a cluster must not be taken for that of a bucket.
+        paths_only = {"S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"}
+        self._process = Process("moto", command, log=self._log, env=paths_only)
         try:
             self._process.wait_ready(f"{self.url}/moto-api/", timeout=READY_SECONDS)
         except BaseException:

@@ -18,11 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPSConnection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
+
+from typing_extensions import override
 
 from hack.control_plane import ControlPlane
-from hack.processes import LOOPBACK, Process, free_port
+from hack.processes import LOOPBACK, Process, Server, free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REGION: Final = "eu-west-1"
@@ -34,6 +35,9 @@ CREDENTIALS: Final = {
     "AWS_DEFAULT_REGION": REGION,
 }
 APPLIERS: Final = 8
+IN_FLIGHT: Final = 86_400.0
+"""Seconds that a dataset group takes the engine: longer than any run, so that `pass_time` says when
+it is ready."""
 _TICK: Final = 0.5
 _IDLE_SECONDS: Final = 30.0
 _WRITES: Final = re.compile(
@@ -65,17 +69,14 @@ def wait_for(what: str, check: Callable[[], bool], *, timeout: float, tick: floa
         time.sleep(tick)
 
 
-class Estate:
+class Estate(Server):
     """A control plane with our kinds, and an emulator whose quotas are out of the way."""
 
-    def __init__(
-        self, folder: Path, *, creation_seconds: float, requests_per_second: int = 100
-    ) -> None:
+    def __init__(self, folder: Path, *, requests_per_second: int = 100) -> None:
         """Choose ports; nothing runs yet.
 
         Args:
             folder: for logs and data; must not exist.
-            creation_seconds: how long a dataset group is in flight.
             requests_per_second: of an operator that heeds it; 100 is the most that it may be.
 
         Raises:
@@ -86,16 +87,17 @@ class Estate:
                 f"{folder} holds an earlier run, whose data would count: remove it"
             )
         self.folder = folder
-        self._creation_seconds = creation_seconds
         self.plane = ControlPlane(folder / "control-plane")
         self._requests_per_second = requests_per_second
         self._port = free_port()
         self.emulator_url = f"http://{LOOPBACK}:{self._port}"
+        self._newest = 0
         self._stack = ExitStack()
         self._connections = threading.local()
         self._appliers = ThreadPoolExecutor(APPLIERS)
 
-    def __enter__(self) -> Self:
+    @override
+    def start(self) -> None:
         """Start everything but an operator."""
         with ExitStack() as undo:
             undo.enter_context(self._appliers)
@@ -106,14 +108,9 @@ class Estate:
             self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
             self._stack = undo.pop_all()
         self.apply([self._engine_class()])
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def stop(self) -> None:
         """Stop everything."""
         self._stack.close()
 
@@ -123,7 +120,7 @@ class Estate:
             [
                 sys.executable, "-m", "reco.cli.main", "emulate",
                 "--listen", f"{LOOPBACK}:{self._port}",
-                "--duration", f"DatasetGroup={self._creation_seconds}",
+                "--duration", f"DatasetGroup={IN_FLIGHT}",
                 "--quota", "DatasetGroup=1000000",
             ],
             log=self.folder / "emulator.log",
@@ -217,10 +214,26 @@ class Estate:
             position = page["next"]
         return found
 
-    def mark(self, since: int = 0) -> int:
+    def engine_time(self) -> float:
+        """Return the engine's own time, epoch seconds; the calls' times are of it."""
+        return float(self._clock()["now"])
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so much time pass in the engine at once, as for what is in flight there."""
+        self._clock(json.dumps({"advanceSeconds": seconds}).encode())
+
+    def _clock(self, body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self.emulator_url}/_reco/clock", body)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def mark(self) -> int:
         """Return the id of the newest call."""
-        found = self.calls(since)
-        return found[-1]["id"] if found else since
+        found = self.calls(self._newest)
+        if found:
+            self._newest = found[-1]["id"]
+        return self._newest
 
 
 def group(name: str) -> dict[str, Any]:

@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -30,12 +32,72 @@ from benchmarks.operator.sides import OURS, PEER
 SCHEDULE: Final = "schedule"
 NAMES: Final = (*scenario.NAMES, SCHEDULE)
 
+WIDTH: Final = 140
+"""Of the table where it goes to a file."""
+
 console = Console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """What one number of ``Measured`` is called, and its bar: at most one of the last three."""
+
+    name: str
+    unit: str
+    field: str
+    below: float | None = None
+    most: float | None = None
+    times_fewer: float | None = None
+
+    @property
+    def bar(self) -> str:
+        """The bar in words."""
+        if self.below is not None:
+            return f"< {self.below:g}"
+        if self.most is not None:
+            return f"{self.most:g}"
+        return "" if self.times_fewer is None else f"{self.times_fewer:g} times fewer"
+
+    def passed(self, ours: float, peer: float | None) -> bool | None:
+        """Whether ours clears the bar; None without one."""
+        if self.below is not None:
+            return ours < self.below
+        if self.most is not None:
+            return ours <= self.most
+        if self.times_fewer is None or peer is None:
+            return None
+        return peer >= self.times_fewer * ours
+
+
+LINES: Final = (
+    Line("engine calls, {n} resources in flight", "per minute", "calls_per_minute",
+         times_fewer=10),
+    Line("Kubernetes writes, {n} resources at rest, {hours} hours", "", "steady_writes", most=0),
+    Line("mutating calls, {n} resources at rest, {hours} hours", "", "steady_mutating", most=0),
+    Line("reading calls at rest", "per hour", "steady_reads_per_hour"),
+    Line("of these, pages of lists", "per hour", "steady_pages_per_hour"),
+    Line("apply to create call, {applies} applies, p50", "ms", "latency_50"),
+    Line("apply to create call, {applies} applies, p99", "ms", "latency_99", below=1000),
+    Line("{n} applied at once, until all are created and recorded", "s", "burst_seconds"),
+    Line("{n} applied at once, until all are ready: processor", "s", "burst_processor", below=60),
+    Line("{n} applied at once: superfluous create calls", "", "burst_excess_creates", most=0),
+    Line("{n} applied at once: Kubernetes writes", "", "burst_writes"),
+    Line("resident memory, {n} resources", "MiB", "resident", below=200),
+    Line("from there to {many} resources, until all are created and recorded", "s", "many_seconds"),
+    Line("resident memory, {many} resources", "MiB", "resident_many", below=350),
+    Line("its peak while they were made", "MiB", "peak"),
+    Line("restart, {many} resources, until all are seen", "s", "restart_seconds", below=30),
+    Line("restart, {many} resources: mutating calls", "", "restart_mutating", most=0),
+    Line("restart, {many} resources: engine calls", "", "restart_calls"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table. Numbers are None where they were not measured or mean nothing."""
+    """One row of the table. Numbers are None where they were not measured or mean nothing.
+
+    Of who gave up, the number is the limit that was not enough.
+    """
 
     name: str
     unit: str
@@ -43,127 +105,50 @@ class Row:
     peer: float | None
     bar: str = ""
     passed: bool | None = None
+    ours_gave_up: bool = False
+    peer_gave_up: bool = False
 
     @property
     def ratio(self) -> float | None:
-        """How many times as much the peer needs."""
-        return self.peer / self.ours if self.peer is not None and self.ours else None
+        """How many times as much the peer needs: at least, if it gave up."""
+        if not self.ours or self.ours_gave_up or self.peer is None:
+            return None
+        return self.peer / self.ours
 
 
 def rows(ours: Measured, peer: Measured, sizes: Sizes) -> Iterator[Row]:
     """Put what was measured beside each other and beside the bars."""
-    n, many = f"{sizes.resources:,}", f"{sizes.many:,}"
-    if ours.calls_per_minute is not None and peer.calls_per_minute is not None:
-        yield Row(
-            f"engine calls, {n} resources in flight", "per minute",
-            ours.calls_per_minute, peer.calls_per_minute,
-            "10 times fewer", peer.calls_per_minute >= 10 * ours.calls_per_minute,
-        )  # fmt: skip
-    if ours.steady_hours is not None:
-        hours = f"{n} resources at rest, {ours.steady_hours:g} hours"
-        yield _row(
-            f"Kubernetes writes, {hours}",
-            "",
-            ours.steady_writes,
-            _scaled(peer, peer.steady_writes, ours),
-            most=0,
-        )
-        yield _row(
-            f"mutating calls, {hours}",
-            "",
-            ours.steady_mutating,
-            _scaled(peer, peer.steady_mutating, ours),
-            most=0,
-        )
-        yield Row(
-            "reading calls at rest",
-            "per hour",
-            ours.steady_reads_per_hour,
-            peer.steady_reads_per_hour,
-        )
-        yield Row(
-            "of these, pages of lists",
-            "per hour",
-            ours.steady_pages_per_hour,
-            peer.steady_pages_per_hour,
-        )
-    if ours.latencies and peer.latencies:
-        for share, bar in ((0.5, None), (0.99, 1000.0)):
-            yield _row(
-                f"apply to create call, {len(ours.latencies)} applies, p{share * 100:.0f}", "ms",
-                ours.latency(share) * 1000, peer.latency(share) * 1000, below=bar,
+    words = {
+        "n": f"{sizes.resources:,}",
+        "many": f"{sizes.many:,}",
+        "hours": f"{sizes.hours:g}",
+        "applies": f"{sizes.applies}",
+    }
+    for line in LINES:
+        number, gave_up = _number(ours, line.field)
+        beside, peer_gave_up = _number(peer, line.field)
+        if number is not None:
+            passed = False if gave_up else line.passed(number, beside)
+            yield Row(
+                line.name.format_map(words), line.unit, number, beside, line.bar, passed,
+                gave_up, peer_gave_up,
             )  # fmt: skip
-    burst = f"{n} applied at once"
-    yield Row(
-        f"{burst}, until all are created and recorded", "s", ours.burst_seconds, peer.burst_seconds
-    )
-    yield _row(
-        f"{burst}, until all are ready: processor",
-        "s",
-        ours.burst_processor,
-        peer.burst_processor,
-        below=60,
-    )
-    yield _row(
-        f"{burst}: superfluous create calls",
-        "",
-        ours.burst_excess_creates,
-        peer.burst_excess_creates,
-        most=0,
-    )
-    yield Row(f"{burst}: Kubernetes writes", "", ours.burst_writes, peer.burst_writes)
-    if ours.resident is not None:
-        yield _row(
-            f"resident memory, {n} resources", "MiB", ours.resident, peer.resident, below=200
-        )
-        yield _row(
-            f"resident memory, {many} resources",
-            "MiB",
-            ours.resident_many,
-            peer.resident_many,
-            below=350,
-        )
-        yield Row("its peak while they were made", "MiB", ours.peak, peer.peak)
-    if ours.restart_seconds is not None:
-        yield _row(
-            f"restart, {many} resources, until all are seen",
-            "s",
-            ours.restart_seconds,
-            peer.restart_seconds,
-            below=30,
-        )
-        yield _row(
-            "restart: mutating calls", "", ours.restart_mutating, peer.restart_mutating, most=0
-        )
-        yield Row("restart: engine calls", "", ours.restart_calls, peer.restart_calls)
+
+
+def _number(measured: Measured, field: str) -> tuple[float | None, bool]:
+    limit = measured.limits.get(field)
+    return (getattr(measured, field), False) if limit is None else (limit, True)
 
 
 def schedule_rows(report: schedules.Report) -> Iterator[Row]:
     """Put the schedules beside bare croniter's."""
     where = f"{report.expected:,} runs, {report.changes:,} clock changes, {report.zones} zones"
-    yield _row(
-        f"double runs of schedules: {where}", "", report.ours.double, report.peer.double, most=0
-    )
-    yield _row("missed runs of schedules", "", report.ours.missed, report.peer.missed, most=0)
-    yield _row("runs at a wrong time", "", report.wrong_instants, None, most=0)
-
-
-def _row(
-    name: str, unit: str, ours: float | None, peer: float | None,
-    *, below: float | None = None, most: float | None = None,
-) -> Row:  # fmt: skip
-    if ours is None or (below is None and most is None):
-        return Row(name, unit, ours, peer)
-    if below is not None:
-        return Row(name, unit, ours, peer, f"< {below:g}", ours < below)
-    return Row(name, unit, ours, peer, f"{most:g}", most is not None and ours <= most)
-
-
-def _scaled(peer: Measured, count: int | None, ours: Measured) -> float | None:
-    """Return what the peer would have done in as many hours as ours was watched."""
-    if count is None or not peer.steady_hours or ours.steady_hours is None:
-        return None
-    return count * ours.steady_hours / peer.steady_hours
+    for name, ours, peer in (
+        (f"double runs of schedules: {where}", report.ours.double, report.peer.double),
+        ("missed runs of schedules", report.ours.missed, report.peer.missed),
+        ("runs at a wrong time", report.wrong_instants, None),
+    ):
+        yield Row(name, "", ours, peer, "0", ours == 0)
 
 
 def table(found: Sequence[Row]) -> Table:
@@ -175,15 +160,24 @@ def table(found: Sequence[Row]) -> Table:
         grid.add_column(title, justify="right")
     for row in found:
         verdict = {True: "[green]pass[/green]", False: "[red]MISS[/red]", None: ""}[row.passed]
-        ratio = "" if row.ratio is None else f"{row.ratio:,.1f}"
-        grid.add_row(row.name, row.unit, _text(row.ours), _text(row.peer), ratio, row.bar, verdict)
+        ratio = _text(row.ratio, at_least=row.peer_gave_up, digits=1)
+        ours, peer = (
+            _text(row.ours, at_least=row.ours_gave_up),
+            _text(row.peer, at_least=row.peer_gave_up),
+        )
+        grid.add_row(row.name, row.unit, ours, peer, ratio, row.bar, verdict)
     return grid
 
 
-def _text(value: float | None) -> str:
+def _text(value: float | None, *, at_least: bool = False, digits: int = 0) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:,.1f}"
+    whole = digits == 0 and (value == round(value) or value >= 100)
+    return (
+        f"{'> ' if at_least else ''}{value:,.0f}"
+        if whole
+        else f"{'> ' if at_least else ''}{value:,.1f}"
+    )
 
 
 def machine() -> dict[str, object]:
@@ -215,17 +209,28 @@ def main() -> int:
 
     found: list[Row] = []
     wanted = [name for name in options.only if name != SCHEDULE]
-    with tempfile.TemporaryDirectory(prefix="reco-benchmark-") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="reco-benchmark-") as temporary,
+        ProcessPoolExecutor(1, get_context("spawn"), os.nice, (10,)) as beside,
+    ):
         folder = (options.dir or Path(temporary)).resolve()
+        walks: list[Future[schedules.Report]] = []
+
+        def walk() -> None:
+            """Start on the schedules, where they are wanted and were not begun."""
+            if SCHEDULE in options.only and not walks:
+                say("schedules: every zone and clock change, meanwhile")
+                walks.append(beside.submit(schedules.verify, quick=options.quick))
+
         if wanted:
-            ours = Scenario(OURS, sizes, wanted, folder / "ours", say).run()
+            # Of an operator at rest nothing is timed, so the schedules' arithmetic may run beside.
+            ours = Scenario(OURS, sizes, wanted, folder / "ours", say, at_rest=walk).run()
             peer = Scenario(PEER, sizes, wanted, folder / "peer", say).run()
             found.extend(rows(ours, peer, sizes))
-    if SCHEDULE in options.only:
-        say("schedules: every zone and clock change")
-        found.extend(schedule_rows(schedules.verify(quick=options.quick)))
+        walk()
+        found.extend(row for report in walks for row in schedule_rows(report.result()))
     here = machine()
-    Console().print(table(found))
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(found))
     command = shlex.join(["uv", "run", "python", "-m", "benchmarks.operator.run", *sys.argv[1:]])
     print(f"{datetime.now(UTC):%Y-%m-%d}, {here['cores']} cores, {here['memory_gib']} GiB,"
           f" {here['system']}, Python {here['python']}, load {here['load']}:"

@@ -9,32 +9,11 @@ from typing import Final
 
 from benchmarks.operator.estate import CREDENTIALS, ROOT, Estate
 from hack.processes import LOOPBACK, Process, free_port
+from reco.loop.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Periods:
-    """How often the operators look, in seconds; ours has these by default, the peer polls alike."""
-
-    fast: float = 15.0
-    slow: float = 300.0
-    resync: float = 900.0
-    relist: float = 300.0
-    sweep: float = 3600.0
-    settle: float = 180.0
-
-    def times_faster(self, factor: float) -> "Periods":
-        """Return the same looks with time running `factor` times as fast."""
-        return Periods(
-            *(
-                period / factor
-                for period in (
-                    self.fast, self.slow, self.resync, self.relist, self.sweep, self.settle
-                )
-            )
-        )  # fmt: skip
-
-
-REAL: Final = Periods()
+PERIODS: Final = ("poll_fast", "poll_slow", "resync", "relist", "sweep", "settle")
+REAL: Final = {name: float(Settings.model_fields[name].default) for name in PERIODS}
+"""How often reco looks, in seconds, as it does by default; the peer polls alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +26,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the operators; the last argument of `start` is the seconds between a peer's polls."""
+    """One of the operators.
+
+    `start` takes how many times as fast time runs for ours, and the seconds between a peer's polls.
+    """
 
     name: str
-    start: Callable[[Estate, Periods, float], Running]
+    start: Callable[[Estate, float, float], Running]
 
 
-def start_ours(estate: Estate, periods: Periods, _interval: float) -> Running:
+def start_ours(estate: Estate, faster: float, _interval: float) -> Running:
     """Start reco, which finds out by itself how often to look."""
     url = f"{LOOPBACK}:{free_port()}"
     process = Process(
@@ -61,12 +43,7 @@ def start_ours(estate: Estate, periods: Periods, _interval: float) -> Running:
         [
             sys.executable, "-m", "reco.cli.main", "operate",
             "--kubeconfig", str(estate.plane.kubeconfig),
-            "--poll-fast", f"{periods.fast}",
-            "--poll-slow", f"{periods.slow}",
-            "--resync", f"{periods.resync}",
-            "--relist", f"{periods.relist}",
-            "--sweep", f"{periods.sweep}",
-            "--settle", f"{periods.settle}",
+            *(f"--{name.replace('_', '-')}={REAL[name] / faster}" for name in PERIODS),
             "--listen", url, "--no-lease",
         ],
         log=estate.folder / "ours.log",
@@ -86,10 +63,9 @@ def start_ours(estate: Estate, periods: Periods, _interval: float) -> Running:
     return Running(process, settled)
 
 
-def start_peer(estate: Estate, _periods: Periods, interval: float) -> Running:
+def start_peer(estate: Estate, _faster: float, interval: float) -> Running:
     """Start the plain kopf operator."""
-    began = estate.mark(_newest.get(estate.emulator_url, 0))
-    _newest[estate.emulator_url] = began
+    position, described = estate.mark(), set[str]()
     process = Process(
         "peer",
         [
@@ -107,13 +83,15 @@ def start_peer(estate: Estate, _periods: Periods, interval: float) -> Running:
     )  # fmt: skip
 
     def settled(count: int) -> bool:
-        calls = estate.calls(began, operation="DescribeDatasetGroup")
-        return len({call["parameters"]["datasetGroupArn"] for call in calls}) >= count
+        nonlocal position
+        calls = estate.calls(position, operation="DescribeDatasetGroup")
+        described.update(call["parameters"]["datasetGroupArn"] for call in calls)
+        position = max([position, *(call["id"] for call in calls)])
+        return len(described) >= count
 
     return Running(process, settled)
 
 
-_newest: dict[str, int] = {}
 OURS: Final = Side("reco", start_ours)
 PEER: Final = Side("plain kopf operator", start_peer)
 

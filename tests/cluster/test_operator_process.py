@@ -5,8 +5,10 @@ import signal
 import socket
 import sys
 import threading
+import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,41 @@ def test_a_leader_that_was_frozen_ends_with_an_error_when_it_wakes(
     assert any("lease" in line["message"] for line in leader.lines() if line["level"] == "error")
     apply(crds, namespace, "after")
     wait_for_status(crds, namespace, "after")
+
+
+def resumed(plane: ControlPlane, path: str, version: str) -> tuple[str, int] | None:
+    """Return what a watch from an old version is told first; None while the server can't say."""
+    try:
+        event = plane.get(f"{path}?watch=true&resourceVersion={version}&timeoutSeconds=5")
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == HTTPStatus.TOO_MANY_REQUESTS:  # its caches are filling
+                return None
+            raise
+    return event["type"], event["object"].get("code")
+
+
+def test_what_happened_while_the_watch_was_away_is_learnt_though_its_history_is_compacted_away(
+    crds: ControlPlane, namespace: str, start: Start
+) -> None:
+    operator = start().ready()
+    for name in ("stays", "goes"):
+        apply(crds, namespace, name)
+        wait_for_status(crds, namespace, name)
+    groups = f"/apis/reco.dev/v1alpha1/namespaces/{namespace}/datasetgroups"
+    seen = crds.get(groups)["metadata"]["resourceVersion"]
+    operator._signal(signal.SIGSTOP)
+    crds.kubectl("delete", "dsg/goes", "-n", namespace)
+    apply(crds, namespace, "comes")
+    crds.compact()
+    crds.restart_apiserver(kill=True)
+    operator.until(lambda: resumed(crds, groups, seen) == ("ERROR", 410), "history is still there")
+    operator._signal(signal.SIGCONT)
+    wait_for_status(crds, namespace, "comes")
+    operator.until(
+        lambda: operator.metric('reco_resources{kind="DatasetGroup"}') == 2, "it still counts three"
+    )
+    assert operator.returncode is None
 
 
 class Proxy:

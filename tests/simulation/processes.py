@@ -171,7 +171,7 @@ class Process:
         world = self.world
         if world.loop.ending:
             raise asyncio.CancelledError
-        if self._dies():
+        if self._dies(what):
             self.kill(f"before {what}")
             await asyncio.sleep(0)
         answer: asyncio.Future[T] = world.loop.create_future()
@@ -194,7 +194,7 @@ class Process:
                 result = request()
             except Exception as raised:  # noqa: BLE001 - it is the answer
                 error = raised
-            if self._dies():
+            if self._dies(what):
                 self.kill(f"after {what}")
         self.world.loop.later(latency, self._answer, what, answer, error or after, result)
 
@@ -209,8 +209,10 @@ class Process:
         else:
             answer.set_result(result)  # type: ignore[arg-type]
 
-    def _dies(self) -> bool:
-        return self.alive and self.rng.random() < self.world.weather.crashes
+    def _dies(self, what: str) -> bool:
+        if not self.alive:
+            return False
+        return self.world.fuse.blows(what) or self.rng.random() < self.world.weather.crashes
 
 
 class SimulatedClient:

@@ -76,6 +76,33 @@ def _field_defaults(weather: Weather) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
+class Fuse:
+    """Kills a process at a chosen point, counting right before and right after each effect.
+
+    A process that dies between two reads leaves behind what one leaves that dies before the next
+    effect: only what it changed outlives it.
+    """
+
+    left: int | None = None
+    """Points until the fuse blows; None while it is not set."""
+    blown: str | None = None
+    """The call at which it blew."""
+
+    def blows(self, what: str) -> bool:
+        """Count one point, and say whether it is the one."""
+        if self.left is None or what.startswith(_NO_EFFECT):
+            return False
+        self.left -= 1
+        if self.left:
+            return False
+        self.left, self.blown = None, what
+        return True
+
+
+_NO_EFFECT = ("Describe", "List", "Get", "get ", "list ", "event ", "create lease", "renew lease")
+
+
+@dataclass(slots=True)
 class Bucket:
     """Object storage for both sides."""
 
@@ -101,7 +128,7 @@ class Trainer:
     failing: float = 0.0
     failures: dict[str, str] = field(default_factory=dict)
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
+    def check(self, recipe: str, hyperparameters: Mapping[str, str], _hpo: object = None) -> None:
         if "refused" in hyperparameters:
             raise ValueError(f"{recipe} has no hyperparameter 'refused'")
 
@@ -159,6 +186,7 @@ class World:
         self.server = MemoryStore(self.now, self.new_uid)
         self.server.listeners.append(self._changed)
         self.weather = Weather()
+        self.fuse = Fuse()
         self.bucket = Bucket()
         self.trainer = Trainer(random.Random(self.rng.getrandbits(64)))
         rng = self.rng

@@ -4,6 +4,7 @@ An EngineClass is cluster-scoped and its dataset groups are not: Secrets, Config
 are named here are looked for in the namespace of each dataset group that uses the class.
 """
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -36,7 +37,7 @@ Bucket = Annotated[
 ]
 Prefix = Annotated[
     str,
-    StringConstraints(max_length=512, pattern=r"^([a-zA-Z0-9!_.*'()-]+/)*$"),
+    StringConstraints(max_length=512, pattern=r"^([a-zA-Z0-9!_.*()-]+/)*$"),
     Must("must be empty or end with '/', such as 'prod/'"),
 ]
 StoreURL = Annotated[
@@ -51,6 +52,29 @@ StoreURL = Annotated[
 ]
 
 _MOVES = "make a new EngineClass: what is stored stays where it is"
+
+
+class PullPolicy(StrEnum):
+    """When images are pulled."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class TolerationOperator(StrEnum):
+    """How a toleration meets a taint."""
+
+    EXISTS = "Exists"
+    EQUAL = "Equal"
+
+
+class TaintEffect(StrEnum):
+    """What a taint does to pods that don't put up with it."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
 
 
 class SecretKey(ApiModel):
@@ -134,17 +158,11 @@ class Toleration(ApiModel):
 
     key: Annotated[str, StringConstraints(max_length=316)] | None = None
     """The taint's key; left out with operator `Exists`, every taint."""
-    operator: Annotated[str, StringConstraints(pattern="^(Exists|Equal)$", max_length=6)] = "Equal"
+    operator: TolerationOperator = TolerationOperator.EQUAL
     """`Exists` or `Equal`."""
     value: LabelValue | None = None
     """The taint's value."""
-    effect: (
-        Annotated[
-            str,
-            StringConstraints(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16),
-        ]
-        | None
-    ) = None
+    effect: TaintEffect | None = None
     """Left out: every effect."""
 
 
@@ -227,10 +245,7 @@ class Images(ApiModel):
     """What Jobs, rankers and collectors run."""
     valkey: Image = "docker.io/valkey/valkey:8.1"
     """What managed online stores run."""
-    pull_policy: (
-        Annotated[str, StringConstraints(pattern="^(Always|IfNotPresent|Never)$", max_length=12)]
-        | None
-    ) = None
+    pull_policy: PullPolicy | None = None
     """Left out: Kubernetes' default."""
     pull_secrets: Annotated[list[SecretName], Field(max_length=8)] | None = None
     """Secrets to pull images with."""

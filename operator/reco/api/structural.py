@@ -149,7 +149,7 @@ class _Rewriter:
             }
             if isinstance(out.get("default"), dict):
                 # Nested defaults stay spelt out: rules see a default before those are filled in.
-                out["default"] = {k: v for k, v in out["default"].items() if v is not None}
+                out["default"] = _without_nulls(out["default"])
         elif isinstance(node.get("additionalProperties"), dict):
             out["additionalProperties"] = self.rewrite(
                 node["additionalProperties"], (*path, "{}"), always=False, within=within
@@ -158,6 +158,13 @@ class _Rewriter:
         else:
             out.pop("additionalProperties", None)
             out[PRESERVE_UNKNOWN] = True
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave out, at every depth, what has no value: to a CRD null is a value of its own."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return value
 
 
 def structural(model: type[BaseModel], *, fixed: str = "after creation") -> Schema:

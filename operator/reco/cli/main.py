@@ -12,6 +12,8 @@ from collections.abc import Sequence
 SUBCOMMANDS = {
     "operate": "run the operator",
     "emulate": "serve an Amazon Personalize for tests",
+    "job": "run one job of the in-cluster engine",
+    "serve": "run a pod of the data plane",
     "generate": "render CRDs and the API reference from the models",
 }
 """Modules of this package with `add_parser(subparsers)` and `run(arguments)`."""

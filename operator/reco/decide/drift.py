@@ -1,6 +1,6 @@
 """Drift: an active object against what is wanted, and what to do about the difference."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reco.api.vocabulary import ConditionType as C
@@ -24,6 +24,7 @@ from reco.decide.model import (
 from reco.decide.requests import forced
 
 _BRIEF = 160
+_SHOWN = 5
 
 
 def decide(situation: Situation, observed: Observed) -> Decision:
@@ -143,14 +144,30 @@ def _tagging(situation: Situation, observed: Observed, desired: Desired) -> TagE
 def _differences(
     observed: Observed, differing: Mapping[str, Any], tagging: TagExternal | None
 ) -> str:
-    parts = [
-        f"{key} is {_brief(observed.fields.get(key))}, wanted {_brief(value)}"
+    leaves = [
+        leaf
         for key, value in sorted(differing.items())
+        for leaf in _leaves(key, observed.fields.get(key), value)
     ]
+    parts = [f"{path} is {_brief(found)}, wanted {_brief(value)}" for path, found, value in leaves]
+    if len(parts) > _SHOWN:
+        parts[_SHOWN:] = [f"and {len(parts) - _SHOWN} more"]
     if tagging is not None:
         changed = sorted(k for k in tagging.set if k not in names.OWNERSHIP_TAGS)
         parts.append(f"tags differ: {', '.join([*changed, *tagging.remove]) or 'ownership'}")
     return "; ".join(parts)
+
+
+def _leaves(path: str, found: object, wanted: object) -> Iterator[tuple[str, object, object]]:
+    """Yield where two values differ, as deep as both have the same shape."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted(found.keys() | wanted.keys()):
+            yield from _leaves(f"{path}.{key}", found.get(key), wanted.get(key))
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        for at, pair in enumerate(zip(found, wanted, strict=True)):
+            yield from _leaves(f"{path}[{at}]", *pair)
+    elif found != wanted:
+        yield path, found, wanted
 
 
 def _brief(value: object) -> str:

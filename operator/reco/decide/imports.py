@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reco.api.dataset import ImportStatus
-from reco.api.resource import Resource
+from reco.api.resource import Key, Resource
 from reco.api.vocabulary import (
     ANNOTATION_RUN_NOW,
     ConditionType,
@@ -20,7 +20,30 @@ from reco.api.vocabulary import (
 from reco.decide import names, pictures, runs
 from reco.decide.conditions import timestamp
 from reco.decide.model import Action, Decision, Observed, Situation, State, Verdict, digest
+from reco.decide.references import Lookup, References
 from reco.decide.schedule import Schedule
+
+
+def with_schema(_resource: Resource, references: References, lookup: Lookup) -> References:
+    """Add its dataset's Schema to an import job's references: an engine may check rows by it."""
+    dataset = references.direct.get("datasetRef")
+    if dataset is None or dataset.spec is None:
+        return references
+    schema = lookup.get(Key("Schema", dataset.key.namespace, dataset.spec.schema_ref.name))
+    if schema is None:
+        return references
+    return replace(references, direct={**references.direct, "schemaRef": schema})
+
+
+def with_datasets(_resource: Resource, references: References, lookup: Lookup) -> References:
+    """Add the group's datasets and their Schemas to an event tracker's references."""
+    group = references.direct.get("datasetGroupRef")
+    if group is None:
+        return references
+    datasets = [one for one in lookup.referring(group.key, "Dataset") if one.spec is not None]
+    keys = {Key("Schema", one.key.namespace, one.spec.schema_ref.name) for one in datasets}
+    schemas = [found for key in sorted(keys) if (found := lookup.get(key)) is not None]
+    return replace(references, siblings=(*datasets, *schemas))
 
 
 def orchestrate(situation: Situation, decision: Decision) -> Decision:

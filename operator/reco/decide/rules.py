@@ -95,6 +95,7 @@ RULES: dict[str, Rules] = {
         orchestrate=imports.orchestrate,
     ),
     "DatasetImportJob": Rules(
+        complete=imports.with_schema,
         outlives_external=True,
         moving=Reason.IMPORTING,
         done=Reason.IMPORTED,
@@ -117,7 +118,11 @@ RULES: dict[str, Rules] = {
         instead=rollout.stopped,
         details=rollout.details,
     ),
-    "EventTracker": Rules(details=tracker_details),
+    "EventTracker": Rules(
+        complete=imports.with_datasets,
+        related={"Dataset": "datasetGroupRef"},
+        details=tracker_details,
+    ),
 }
 
 

@@ -7,7 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One recipe as ListRecipes and DescribeRecipe show it."""
+    """One recipe as ListRecipes and DescribeRecipe show it.
+
+    ``trainable`` here, ``updatable`` by trainingMode UPDATE, and whether the service ``refreshes``
+    what it serves by itself.
+    """
 
     name: str
     type: str
@@ -16,6 +20,7 @@ class Recipe:
     algorithm: str | None = None
     trainable: bool = False
     updatable: bool = False
+    refreshes: bool = False
 
     @property
     def arn(self) -> str:
@@ -62,8 +67,20 @@ _ALL = (
     Recipe("aws-similar-items", "RELATED_ITEMS", "2021-10-05", trainable=True),
     Recipe("aws-sims", "RELATED_ITEMS", trainable=True),
     Recipe("aws-trending-now", "USER_PERSONALIZATION", "2022-10-28"),
-    Recipe("aws-user-personalization", "USER_PERSONALIZATION", trainable=True, updatable=True),
-    Recipe("aws-user-personalization-v2", "USER_PERSONALIZATION", "2024-05-02", trainable=True),
+    Recipe(
+        "aws-user-personalization",
+        "USER_PERSONALIZATION",
+        trainable=True,
+        updatable=True,
+        refreshes=True,
+    ),
+    Recipe(
+        "aws-user-personalization-v2",
+        "USER_PERSONALIZATION",
+        "2024-05-02",
+        trainable=True,
+        refreshes=True,
+    ),
     *_domain(
         "VIDEO_ON_DEMAND",
         ("aws-vod-because-you-watched-x", "RELATED_ITEMS"),

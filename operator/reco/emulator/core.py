@@ -25,6 +25,8 @@ from reco.emulator.operations import OPERATIONS as CONTROL_PLANE
 from reco.emulator.ports import ObjectStore, Trainer
 from reco.emulator.store import Store
 from reco.emulator.world import Call, Settings, World
+from reco.serving.requests import OPERATIONS as REQUESTS
+from reco.serving.validation import without_nulls
 
 OPERATIONS: dict[str, dict[str, Callable[[Call], dict[str, Any]]]] = {
     CONTROL: dict(CONTROL_PLANE),
@@ -125,7 +127,8 @@ class Emulator:
             raise LostResponseError(operation)
         if outcome.error is not None:
             raise outcome.error
-        return outcome.answer or {}
+        answer: dict[str, Any] = without_nulls(outcome.answer or {})
+        return answer
 
     def execute(
         self,
@@ -139,7 +142,7 @@ class Emulator:
         """Execute one request as ``call`` does, but tell how it went instead of raising."""
         if service not in SERVICES:
             raise ValueError(f"service must be one of {', '.join(SERVICES)}, not {service!r}")
-        parameters = _without_nulls(parameters)
+        parameters = without_nulls(parameters)
         store = self._world.store
         caller = account or self._world.settings.account
         now = self._settle()
@@ -269,7 +272,8 @@ def _dispatch(call: Call, refusal: ServiceError | None) -> dict[str, Any]:
     model = operation_model(call.service, call.operation)
     if model is None:
         raise ServiceError("UnknownOperationException", "")
-    validate(model, call.parameters)
+    if call.operation not in REQUESTS:  # those are checked as they are read
+        validate(model, call.parameters)
     operation = OPERATIONS[call.service].get(call.operation)
     if operation is None:
         raise not_implemented(call.operation)
@@ -281,15 +285,6 @@ def _dispatch(call: Call, refusal: ServiceError | None) -> dict[str, Any]:
                 "to access this resource"
             )
     return operation(call)
-
-
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Drop null members at every depth: to AWS' services they are absent."""
-    if isinstance(value, Mapping):
-        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
-    if isinstance(value, (list, tuple)):
-        return [_without_nulls(one) for one in value]
-    return value
 
 
 _PUBLIC = ("recipe/", "algorithm/", "feature-transformation/")

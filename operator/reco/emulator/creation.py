@@ -30,6 +30,7 @@ _NO_PRIVILEGES = (
 )
 _INCREMENTAL_MINIMUM = 1000
 _MAX_RATE_DAYS = 30
+_HPO_MOST = {"maxNumberOfTrainingJobs": 40, "maxParallelTrainingJobs": 10}
 
 
 # DatasetGroup
@@ -151,8 +152,13 @@ def _solution(kind: Kind, call: Call, references: References) -> Attributes:
     check_incremental_update(parameters)
     config = dict(parameters.get("solutionConfig", {}))
     check_rate(config)
+    _check_hpo_resources(config)
     try:
-        call.world.trainer.check(recipe.name, config.get("algorithmHyperParameters", {}))
+        call.world.trainer.check(
+            recipe.name,
+            config.get("algorithmHyperParameters", {}),
+            config.get("hpoConfig", {}) if parameters.get("performHPO") else None,
+        )
     except ValueError as error:
         raise invalid(str(error)) from error
     threshold = config.get("eventValueThreshold")
@@ -185,6 +191,13 @@ def check_rate(config: Mapping[str, Any]) -> None:
         )
 
 
+def _check_hpo_resources(config: Mapping[str, Any]) -> None:
+    for name, text in config.get("hpoConfig", {}).get("hpoResourceConfig", {}).items():
+        most = _HPO_MOST[name]
+        if not (text.isdecimal() and 1 <= int(text) <= most):
+            raise invalid(f"{name} must be a number from 1 to {most}, not {text!r}.")
+
+
 def check_incremental_update(parameters: Mapping[str, Any]) -> None:
     """Refuse what only a recipe can that this emulator does not have."""
     if parameters.get("performIncrementalUpdate"):
@@ -208,32 +221,37 @@ def _version(_kind: Kind, call: Call, references: References) -> Attributes:
     mode = call.parameters.get("trainingMode", "FULL")
     if mode == "AUTOTRAIN":
         raise invalid("trainingMode AUTOTRAIN is for the service's own trainings.")
+    base = None
     if mode == "UPDATE":
         recipe = RECIPES[solution.attributes["recipeArn"]]
         if not recipe.updatable:
             raise invalid(f"trainingMode UPDATE is not supported by recipe {recipe.arn}.")
-        if training.newest_active(call.world, solution.arn) is None:
+        full = training.full_versions(call.world, solution.arn)
+        if not full:
             raise invalid(
                 f"trainingMode UPDATE needs an ACTIVE solution version of {solution.arn} that was "
                 "trained with trainingMode FULL."
             )
-    return training.new_version(
-        call.world,
-        solution,
-        name=call.parameters.get("name"),
-        suffix="",
-        mode=mode,
-        training_type="MANUAL",
-    )
+        base = full[-1].arn
+    return {
+        **training.new_version(
+            call.world,
+            solution,
+            name=call.parameters.get("name"),
+            suffix="",
+            mode=mode,
+            training_type="MANUAL",
+        ),
+        "_base": base,
+    }
 
 
 def _version_created(call: Call, version: Resource) -> None:
-    solution = existing(KINDS["Solution"], call, version.attributes["solutionArn"])
     if not version.name:
         version.name = version.attributes["name"] = version.arn.rpartition(":solution/")[2]
         call.world.store.put(version)
     if call.failure is None:
-        training.begin(call.world, solution, version)
+        training.begin(call.world, version)
 
 
 # Campaign

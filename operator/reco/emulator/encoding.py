@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Any
 
 _JAVA_PLAIN_LOW, _JAVA_PLAIN_HIGH = 1e-3, 1e7
-_ITEM_MEMBERS = ("itemId", "score", "promotionName", "metadata", "reason")
-_RUNTIME_LISTS = ("itemList", "personalizedRanking")
 
 
 def java_double(value: float) -> str:
@@ -41,13 +39,3 @@ def encode(value: Any) -> str:  # noqa: ANN401 - JSON
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ",".join(encode(one) for one in value) + "]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def with_nulls(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Give every item of a runtime answer the members it lacks, as null."""
-    return {
-        name: [{member: item.get(member) for member in _ITEM_MEMBERS} for item in value]
-        if name in _RUNTIME_LISTS
-        else value
-        for name, value in answer.items()
-    }

@@ -1,18 +1,21 @@
-"""What the emulated service answers when it refuses, and what it does when an answer is lost."""
+"""What the emulated service answers when it refuses, and what it does when an answer is lost.
 
+Refusals of the runtime and events APIs are those of the data plane, which answers in the cluster.
+"""
 
-class ServiceError(Exception):
-    """A refusal as the service words it: code, message and HTTP status.
+from reco.serving.errors import ServiceError, invalid, not_found
 
-    ``http_status`` is 400 for every modelled error of the control plane; the data plane's models
-    name others, which ``Emulator.call`` fills in from botocore's service model.
-    """
-
-    def __init__(self, code: str, message: str, http_status: int = 400) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.http_status = http_status
+__all__ = [
+    "LostResponseError",
+    "ServiceError",
+    "access_denied",
+    "already_exists",
+    "in_use",
+    "invalid",
+    "limit_exceeded",
+    "not_found",
+    "not_implemented",
+]
 
 
 class LostResponseError(Exception):
@@ -21,16 +24,6 @@ class LostResponseError(Exception):
     Over HTTP the connection is dropped without an answer; in-process callers get this exception
     and must treat it as they treat a broken connection.
     """
-
-
-def invalid(message: str) -> ServiceError:
-    """Refuse input that no repetition of the call will make right."""
-    return ServiceError("InvalidInputException", message)
-
-
-def not_found(message: str) -> ServiceError:
-    """Refuse a call about something that does not exist."""
-    return ServiceError("ResourceNotFoundException", message)
 
 
 def in_use(message: str) -> ServiceError:

@@ -41,6 +41,7 @@ PHASES: dict[str, Phase] = {
     "SolutionVersion/aws-personalized-ranking-v2": Phase(2440, 60),
     "SolutionVersion/aws-sims": Phase(1040, 60),
     "SolutionVersion/aws-similar-items": Phase(2820, 60),
+    "SolutionVersion/performHPO": Phase(5400, 60),
     "SolutionVersionStop": Phase(60, 0),
     "Campaign": Phase(600, 60),
     "CampaignUpdate": Phase(840, 10),

@@ -23,6 +23,7 @@ from botocore.model import (
 )
 
 from reco.emulator.errors import ServiceError
+from reco.serving.validation import bounds, constraint, refuse, unknown_member, wrong_type
 
 CONTROL = "personalize"
 RUNTIME = "personalize-runtime"
@@ -104,26 +105,17 @@ def validate(operation: OperationModel, parameters: Mapping[str, Any]) -> None:
     into one ``ValidationException``.
     """
     shape = operation.input_shape
-    problems = list(_problems(shape, parameters, "")) if shape is not None else []
-    if problems:
-        plural = "s" if len(problems) > 1 else ""
-        raise ServiceError(
-            "ValidationException",
-            f"{len(problems)} validation error{plural} detected: " + "; ".join(problems),
-        )
+    if shape is not None:
+        refuse(list(_problems(shape, parameters, "")))
 
 
 def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - JSON
     expected = _PYTHON_TYPES.get(shape.type_name, (object,))
-    wrong_type = not isinstance(value, expected)
     if isinstance(value, float) and not math.isfinite(value):
         raise ServiceError("SerializationException", f"Value at '{path}' must be a finite number")
-    if wrong_type or (isinstance(value, bool) and shape.type_name != "boolean"):
-        raise ServiceError(
-            "SerializationException",
-            f"Value at '{path or 'request'}' must be of type {shape.type_name}, "
-            f"not {type(value).__name__}",
-        )
+    fits = isinstance(value, expected)
+    if not fits or (isinstance(value, bool) and shape.type_name != "boolean"):
+        raise wrong_type(value, path, shape.type_name)
     if isinstance(shape, StructureShape):
         yield from _structure_problems(shape, value, path)
     elif isinstance(shape, ListShape):
@@ -147,10 +139,10 @@ def _structure_problems(
     prefix = f"{path}." if path else ""
     for name in value:
         if name not in shape.members:
-            yield f"Unknown member at '{prefix}{name}': {shape.name} has no such member"
+            yield unknown_member(f"{prefix}{name}", shape.name)
     for name in shape.required_members:
         if value.get(name) is None:
-            yield _constraint(None, f"{prefix}{name}", "Member must not be null")
+            yield constraint(None, f"{prefix}{name}", "Member must not be null")
     for name, member in shape.members.items():
         if value.get(name) is not None:
             yield from _problems(member, value[name], f"{prefix}{name}")
@@ -160,12 +152,12 @@ def _string_problems(shape: StringShape, value: str, path: str) -> Iterator[str]
     if shape.enum:
         if value not in shape.enum:
             allowed = ", ".join(shape.enum)
-            yield _constraint(value, path, f"Member must satisfy enum value set: [{allowed}]")
+            yield constraint(value, path, f"Member must satisfy enum value set: [{allowed}]")
         return
     yield from _bounds(shape, value, len(value), "length", path)
     pattern = shape.metadata.get("pattern")
     if pattern and not _expression(pattern).fullmatch(value):
-        yield _constraint(value, path, f"Member must satisfy regular expression pattern: {pattern}")
+        yield constraint(value, path, f"Member must satisfy regular expression pattern: {pattern}")
 
 
 def _bounds(
@@ -175,21 +167,14 @@ def _bounds(
     what: str,
     path: str,
 ) -> Iterator[str]:
-    subject = "have length" if what == "length" else "have value"
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
-    if low is not None and measure < float(low):
-        limit = f"Member must {subject} greater than or equal to {low}"
-        yield _constraint(value, path, limit)
-    if high is not None and measure > float(high):
-        yield _constraint(value, path, f"Member must {subject} less than or equal to {high}")
-
-
-def _constraint(value: Any, path: str, constraint: str) -> str:  # noqa: ANN401 - JSON
-    shown = "null" if value is None else f"'{value}'"
-    head, _, tail = path.rpartition(".")
-    head = f"{head}." if head else ""
-    place = f"{head}{tail[:1].lower()}{tail[1:]}"
-    return f"Value {shown} at '{place}' failed to satisfy constraint: {constraint}"
+    yield from bounds(
+        value,
+        path,
+        (what, measure),
+        None if low is None else float(low),
+        None if high is None else float(high),
+    )
 
 
 @cache

@@ -34,7 +34,9 @@ class TrainingJob:
 
     ``interactions`` and ``items`` hold columns named as in the schemas; ``interactions`` always
     has USER_ID, ITEM_ID and TIMESTAMP (epoch seconds), and EVENT_TYPE and EVENT_VALUE (None where
-    a row has none). ``categories`` names the columns of ``items`` that are categorical.
+    a row has none). ``categories`` names the columns of ``items`` that are categorical. With
+    ``base``, the ARN of a training that ended well, nothing is learned: its model takes in the
+    data. ``hpo``, an hpoConfig of the service, asks to look for hyperparameters first.
     """
 
     arn: str
@@ -46,14 +48,20 @@ class TrainingJob:
     event_type: str | None = None
     event_value_threshold: float | None = None
     seed: int = 0
+    base: str | None = None
+    hpo: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """How a training ended: with metrics, or with the reason why it failed."""
+    """How a training ended: with metrics, or with the reason why it failed.
+
+    ``tuned`` are the hyperparameters that were found, where it was asked to look for some.
+    """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     failure_reason: str | None = None
+    tuned: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Event:
 class Scored:
     """One item of an answer; ``score`` is None where the recipe gives none."""
 
-    item: str
+    item_id: str
     score: float | None
 
 
@@ -101,8 +109,13 @@ class ServingModel(Protocol):
 class Trainer(Protocol):
     """Whoever trains. A job may be started twice (after a restart); the second time is free."""
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
-        """Raise ``ValueError`` with a text for the user if the recipe refuses them."""
+    def check(
+        self, recipe: str, hyperparameters: Mapping[str, str], hpo: Mapping[str, Any] | None = None
+    ) -> None:
+        """Raise ``ValueError`` with a text for the user if the recipe refuses them.
+
+        ``hpo`` is the hpoConfig where hyperparameters are to be looked for, else None.
+        """
         ...
 
     def start(self, job: TrainingJob) -> None:

@@ -7,7 +7,7 @@ one, in the order of virtual time, so that lists and Describes see the state of 
 from collections.abc import Callable
 from typing import Any
 
-from reco.emulator import training
+from reco.emulator import refreshing, training
 from reco.emulator.kinds import IN_PROGRESS, KINDS
 from reco.emulator.store import Resource, Step
 from reco.emulator.world import World
@@ -51,6 +51,7 @@ def vanish(world: World, resource: Resource) -> None:
             vanish(world, child)
     if resource.kind == "SolutionVersion":
         world.trainer.discard(resource.arn)
+        refreshing.forget(world, resource)
     world.store.remove(resource.arn)
 
 
@@ -107,6 +108,10 @@ def _apply(world: World, resource: Resource, step: Step) -> None:
 
 
 def _import_arrived(world: World, job: Resource, now: float) -> None:
+    for campaign in world.store.find("Campaign", dataset_group=job.dataset_group):
+        served = world.store.get(campaign.attributes["solutionVersionArn"], "SolutionVersion")
+        if served is not None:  # what it would have seen until now may be about to go
+            refreshing.begin(world, served, now)
     world.store.activate_import(job.arn, now)
     versions = world.store.states("SolutionVersion", dataset_group=job.dataset_group)
     if job.parent and not versions.keys() & IN_PROGRESS:

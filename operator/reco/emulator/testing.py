@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 
@@ -80,7 +81,7 @@ class InstantTrainer:
     """Ends every training at once: well, or with the reason in ``failures`` (by version ARN).
 
     ``held`` trainings don't end until they are taken out of the set. ``jobs`` tells what was
-    asked for, in order.
+    asked for, in order. ``tuned`` is what every search for hyperparameters finds.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
@@ -88,8 +89,14 @@ class InstantTrainer:
     held: set[str] = field(default_factory=set)
     hold_all: bool = False
     jobs: dict[str, TrainingJob] = field(default_factory=dict)
+    tuned: dict[str, str] = field(default_factory=lambda: {"bptt": "20"})
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
+    def check(
+        self,
+        recipe: str,
+        hyperparameters: Mapping[str, str],
+        hpo: Mapping[str, Any] | None = None,  # noqa: ARG002 - the port's
+    ) -> None:
         """Refuse the hyperparameter named ``refused``."""
         if "refused" in hyperparameters:
             raise ValueError(f"refused: {recipe} does not know it")
@@ -108,7 +115,8 @@ class InstantTrainer:
             return None
         if arn in self.failures:
             return TrainingResult(failure_reason=self.failures[arn])
-        return TrainingResult(metrics=METRICS)
+        searched = arn in self.jobs and self.jobs[arn].hpo is not None
+        return TrainingResult(metrics=METRICS, tuned=self.tuned if searched else {})
 
     def knows(self, arn: str) -> bool:
         """Say whether the job was taken."""

@@ -16,21 +16,24 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from reco.emulator.ports import Columns, Event, Scored, TrainingJob, TrainingResult
-from reco.recipes import artifact, training
+from reco.recipes import artifact, training, tuning
 from reco.recipes.data import Event as RecipeEvent
 from reco.recipes.data import Interactions, Items, TrainingDataError
 from reco.recipes.model import Model
-from reco.recipes.registry import recipe_named
+from reco.recipes.refreshing import refresh
+from reco.recipes.registry import Type, recipe_named
 
 logger = logging.getLogger(__name__)
 
 _MODELS_IN_MEMORY = 4
 _INTERNAL = "The training failed with an internal error."
+_MOST_TRIES = 4
+"""Trainings that a search for hyperparameters may cost here, whatever the service would allow."""
 
 
 class RecipeTrainer:
@@ -52,9 +55,13 @@ class RecipeTrainer:
         for worker in workers:
             worker.terminate()
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
-        """Raise ``ValueError`` if the recipe refuses the hyperparameters."""
+    def check(
+        self, recipe: str, hyperparameters: Mapping[str, str], hpo: Mapping[str, Any] | None = None
+    ) -> None:
+        """Raise ``ValueError`` if the recipe refuses the hyperparameters or ranges of them."""
         recipe_named(recipe).settings(hyperparameters)
+        if hpo is not None:
+            tuning.search_space(recipe, _ranges(hpo))
         # A training is to be expected, and a worker takes a second to start.
         self._worker()
 
@@ -62,12 +69,17 @@ class RecipeTrainer:
         """Begin a training, unless it was begun before."""
         if not self.knows(job.arn):
             try:
-                future = self._worker().submit(_train, job, self._stem(job.arn))
+                future = self._submit(job)
             except BrokenProcessPool:
                 logger.warning("The training worker died; another one takes its place")
                 self._pool = None
-                future = self._worker().submit(_train, job, self._stem(job.arn))
+                future = self._submit(job)
             self._running[job.arn] = future
+
+    def _submit(self, job: TrainingJob) -> Future[TrainingResult]:
+        if job.base is None:
+            return self._worker().submit(_train, job, self._stem(job.arn))
+        return self._worker().submit(_refresh, job, self._stem(job.arn), self._stem(job.base))
 
     def _worker(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -172,20 +184,55 @@ def _follow_the_server() -> None:
 
 def _train(job: TrainingJob, stem: Path) -> TrainingResult:
     """Train in the worker process and leave model and result as files, the result last."""
+    data = _interactions(job.interactions)
+    options: training.Options = {
+        "items": _items(job.items, job.categories),
+        "hyperparameters": job.hyperparameters,
+        "event_type": job.event_type,
+        "event_value_threshold": job.event_value_threshold,
+        "seed": job.seed,
+    }
     try:
-        model, metrics = training.train_and_evaluate(
-            job.recipe,
-            _interactions(job.interactions),
-            items=_items(job.items, job.categories),
-            hyperparameters=job.hyperparameters,
-            event_type=job.event_type,
-            event_value_threshold=job.event_value_threshold,
-            seed=job.seed,
-        )
+        tuned: dict[str, str] = {}
+        if job.hpo is not None:
+            asked = job.hpo.get("hpoResourceConfig", {}).get("maxNumberOfTrainingJobs", _MOST_TRIES)
+            space = tuning.search_space(job.recipe, _ranges(job.hpo))
+            tries = min(int(asked), _MOST_TRIES)
+            tuned = tuning.tune(job.recipe, data, space, tries=tries, **options)
+            options["hyperparameters"] = {**job.hyperparameters, **tuned}
+        model, metrics = training.train_and_evaluate(job.recipe, data, **options)
         artifact.save(model, _model_file(stem))
-        result = TrainingResult(metrics=metrics)
+        result = TrainingResult(metrics=metrics, tuned=tuned)
     except TrainingDataError as error:
         result = TrainingResult(failure_reason=str(error))
+    return _left(result, stem)
+
+
+def _ranges(hpo: Mapping[str, Any]) -> list[tuning.Range]:
+    """Read the ranges of an hpoConfig; what a range lacks is for ``tuning`` to say."""
+    given = hpo.get("algorithmHyperParameterRanges", {})
+    found: list[tuning.Range] = []
+    for kind in get_args(Type):
+        for one in given.get(f"{kind.lower()}HyperParameterRanges", ()):
+            values = one.get("values", [one.get("minValue"), one.get("maxValue")])
+            known = tuple(str(value) for value in values if value is not None)
+            found.append(tuning.Range(one.get("name", ""), kind, known))
+    return found
+
+
+def _refresh(job: TrainingJob, stem: Path, base: Path) -> TrainingResult:
+    """Take the model of another training to newer data; its metrics stay those of that training."""
+    model = refresh(
+        artifact.load(_model_file(base)),
+        _interactions(job.interactions),
+        items=_items(job.items, job.categories),
+        event_value_threshold=job.event_value_threshold,
+    )
+    artifact.save(model, _model_file(stem))
+    return _left(TrainingResult(**json.loads(_result_file(base).read_text())), stem)
+
+
+def _left(result: TrainingResult, stem: Path) -> TrainingResult:
     unfinished = stem.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(asdict(result)))
     unfinished.rename(_result_file(stem))

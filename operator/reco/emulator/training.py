@@ -27,35 +27,44 @@ _BILLED_PER_HOUR = 3.0
 _INTERACTION_COLUMNS = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 
 
-def begin(
-    world: World,
-    solution: Resource,
-    version: Resource,
-) -> None:
+def begin(world: World, version: Resource) -> None:
     """Hand a version's training to the trainer, with the data of the moment of its creation."""
+    world.trainer.start(
+        job(
+            world,
+            version,
+            at=version.created,
+            arn=version.arn,
+            base=version.attributes.get("_base"),
+        )
+    )
+
+
+def job(world: World, version: Resource, *, at: float, arn: str, base: str | None) -> TrainingJob:
+    """Describe a training with a version's settings and the data as of a time."""
     config = version.attributes.get("solutionConfig", {})
     threshold = config.get("eventValueThreshold")
-    world.trainer.start(
-        TrainingJob(
-            arn=version.arn,
-            recipe=RECIPES[version.attributes["recipeArn"]].name,
-            interactions=interactions(world, version.dataset_group or "", version.created),
-            items=dataset_columns(world, version.dataset_group or "", "ITEMS", version.created),
-            categories=_categories(world, version.dataset_group or ""),
-            hyperparameters=config.get("algorithmHyperParameters", {}),
-            event_type=solution.attributes.get("eventType"),
-            event_value_threshold=float(threshold) if threshold else None,
-            seed=version.attributes["_seed"],
-        )
+    group = version.dataset_group or ""
+    return TrainingJob(
+        arn=arn,
+        recipe=RECIPES[version.attributes["recipeArn"]].name,
+        interactions=interactions(world, group, at),
+        items=dataset_columns(world, group, "ITEMS", at),
+        categories=_categories(world, group),
+        hyperparameters=config.get("algorithmHyperParameters", {}),
+        event_type=version.attributes.get("eventType"),
+        event_value_threshold=float(threshold) if threshold else None,
+        seed=version.attributes["_seed"],
+        base=base,
+        hpo=config.get("hpoConfig", {}) if version.attributes["performHPO"] else None,
     )
 
 
 def resume(world: World) -> None:
     """Start again the trainings that were under way when the emulator stopped."""
     for version in world.store.find("SolutionVersion"):
-        solution = world.store.get(version.parent or "", "Solution")
-        if version.status in IN_PROGRESS and solution and not world.trainer.knows(version.arn):
-            begin(world, solution, version)
+        if version.status in IN_PROGRESS and not world.trainer.knows(version.arn):
+            begin(world, version)
 
 
 def outcome(world: World, version: Resource, step: Step) -> Step | None:
@@ -70,6 +79,8 @@ def outcome(world: World, version: Resource, step: Step) -> Step | None:
     version.attributes["_metrics"] = {
         name: round(float(value), 4) for name, value in sorted(result.metrics.items())
     }
+    if result.tuned:
+        version.attributes["tunedHPOParams"] = {"algorithmHyperParameters": dict(result.tuned)}
     return step
 
 
@@ -81,6 +92,22 @@ def newest(world: World, solution: str) -> Resource | None:
 def newest_active(world: World, solution: str) -> Resource | None:
     """Find the newest ACTIVE version of a solution."""
     return world.store.newest("SolutionVersion", parent=solution, status="ACTIVE")
+
+
+def full_versions(world: World, solution: str) -> list[Resource]:
+    """Find the ACTIVE versions of a solution that were trained in full, the newest last."""
+    found = world.store.find("SolutionVersion", parent=solution, status="ACTIVE")
+    return sorted(filter(is_full, found), key=order)
+
+
+def is_full(version: Resource) -> bool:
+    """Say whether a version was trained anew, whoever asked for it."""
+    return str(version.attributes["trainingMode"]) == "FULL"
+
+
+def order(version: Resource) -> tuple[float, int]:
+    """Give the order in which versions of a solution were made."""
+    return version.created, version.attributes["_serial"]
 
 
 def is_active(version: Resource) -> bool:
@@ -145,7 +172,7 @@ def automatic(world: World, solution: Resource, now: float) -> None:
     since = solution.attributes["_automatic_since"]
     if last is not None and last > since and now < last + rate:
         again = last + rate
-    elif not _data_since(world, solution.dataset_group or "", last):
+    elif not data_since(world, solution, -1.0 if last is None else last, ("INTERACTIONS",)):
         # Nothing to train on: the first time it looks every hour, later at the solution's rate.
         again = now + (rate if last is not None else FIRST_AUTOMATIC)
     else:
@@ -184,13 +211,14 @@ def _train(world: World, solution: Resource, now: float) -> None:
         ],
     )
     world.store.put(version)
-    begin(world, solution, version)
+    begin(world, version)
 
 
 def phase_labels(attributes: dict[str, Any]) -> tuple[str, ...]:
-    """Name the durations of a version: its recipe's own, else that of all versions."""
-    recipe = RECIPES[attributes["recipeArn"]].name
-    return (f"SolutionVersion/{recipe}", "SolutionVersion")
+    """Name the durations of a version, from its recipe's own to that of all versions."""
+    recipe = f"SolutionVersion/{RECIPES[attributes['recipeArn']].name}"
+    tuned = ("SolutionVersion/performHPO",) if attributes["performHPO"] else ()
+    return (*tuned, recipe, "SolutionVersion")
 
 
 def interactions(world: World, group: str, at: float) -> Columns:
@@ -259,11 +287,18 @@ def _imports(world: World, group: str, dataset_type: str, at: float) -> list[Col
     ]
 
 
-def _data_since(world: World, group: str, last: float | None) -> bool:
-    arrivals = [world.store.last_import(one.arn) for one in _datasets(world, group, "INTERACTIONS")]
-    arrivals.append(world.store.last_record(group))
-    newest = max((one for one in arrivals if one is not None), default=None)
-    return newest is not None and (last is None or newest > last)
+def data_since(
+    world: World,
+    resource: Resource,
+    since: float,
+    types: tuple[str, ...] = ("INTERACTIONS", "ITEMS"),
+) -> bool:
+    """Say whether the dataset group of a resource got data of some types after a time."""
+    group = resource.dataset_group or ""
+    arrivals = [world.store.last_record(group) if "INTERACTIONS" in types else None]
+    for dataset in (one for name in types for one in _datasets(world, group, name)):
+        arrivals += [world.store.last_import(dataset.arn), world.store.last_record(dataset.arn)]
+    return any(arrival is not None and arrival > since for arrival in arrivals)
 
 
 def _rate(solution: Resource) -> float:

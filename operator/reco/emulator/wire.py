@@ -18,9 +18,10 @@ from email.utils import formatdate
 from typing import Any
 
 from reco.emulator.core import Emulator, Outcome
-from reco.emulator.encoding import encode, with_nulls
+from reco.emulator.encoding import encode
 from reco.emulator.errors import ServiceError
 from reco.emulator.model import CONTROL, EVENTS, RUNTIME, operation_model, service_model
+from reco.serving import answers
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,6 @@ _PATHS: dict[str, tuple[str, str]] = {
     for name in service_model(service).operation_names
     if (model := service_model(service).operation_model(name))
 }
-# REST-JSON services answer these codes with 403, the control plane with 400.
-_FORBIDDEN = frozenset(
-    {"AccessDeniedException", "ExpiredTokenException", "MissingAuthenticationTokenException"}
-)
 _CONTROL_HEADERS = (
     (b"strict-transport-security", b"max-age=47304000; includeSubDomains"),
     (b"x-frame-options", b"DENY"),
@@ -140,10 +137,7 @@ class Application:
             return None
         if outcome.error is not None:
             return _failure(service, outcome.error)
-        answer = outcome.answer or {}
-        body = b""
-        if answer:
-            body = encode(with_nulls(answer) if service == RUNTIME else answer).encode()
+        body = encode(outcome.answer).encode() if outcome.answer else b""
         return _response(service, 200, body)
 
 
@@ -225,13 +219,12 @@ def _too_large() -> ServiceError:
 
 
 def _failure(service: str, error: ServiceError) -> Response:
+    if service != CONTROL:
+        status, body, headers = answers.failed(error)
+        return _response(service, status, body, *headers)
     message = {"message": error.message} if error.message else {}
-    if service == CONTROL:
-        body = encode({"__type": error.code, **message}).encode()
-        return _response(service, error.http_status, body)
-    status = 403 if error.code in _FORBIDDEN else error.http_status
-    header = (b"x-amzn-errortype", error.code.encode("latin-1", "replace"))
-    return _response(service, status, encode(message).encode(), header)
+    body = encode({"__type": error.code, **message}).encode()
+    return _response(service, error.http_status, body)
 
 
 def _response(service: str, status: int, body: bytes, *extra: tuple[bytes, bytes]) -> Response:

@@ -14,6 +14,7 @@ from typing import Literal
 Kind = Literal["USER_PERSONALIZATION", "PERSONALIZED_RANKING", "RELATED_ITEMS"]
 Family = Literal["linear", "popularity", "trending", "related", "factors", "topics"]
 Engine = Literal["Personalize", "InCluster"]
+Type = Literal["Integer", "Continuous", "Categorical"]
 Value = bool | int | float | str
 
 BOOLEAN = ("false", "true")
@@ -28,7 +29,7 @@ class Hyperparameter:
     """
 
     name: str
-    type: Literal["Integer", "Continuous", "Categorical"]
+    type: Type
     default: Value
     minimum: float | None = None
     maximum: float | None = None

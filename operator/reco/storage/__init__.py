@@ -5,6 +5,7 @@ Both give an `ObjectStore`: whole files under keys, written at once or not at al
 say what to do. Calls block; a server makes them in a thread.
 """
 
+from reco.storage.groups import Corrupt, OwnedElsewhere, claim, read, write
 from reco.storage.locations import Source, Sources, open_storage
 from reco.storage.port import (
     AccessDenied,
@@ -18,13 +19,18 @@ from reco.storage.port import (
 
 __all__ = [
     "AccessDenied",
+    "Corrupt",
     "Entry",
     "NotFound",
     "ObjectStore",
+    "OwnedElsewhere",
     "Source",
     "Sources",
     "StorageError",
     "Unavailable",
+    "claim",
     "digest_of",
     "open_storage",
+    "read",
+    "write",
 ]

@@ -1,6 +1,7 @@
 """From what a task says to where files are: the group's storage, and sources of bulk data."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from reco.storage.folder import FolderStore
 from reco.storage.port import Entry, NotFound, ObjectStore
-from reco.storage.s3 import S3Store
-from reco.workload.tasks import S3, SOURCES, Storage
+from reco.storage.s3 import S3Store, client_of
+from reco.workload.tasks import S3, SOURCE_PREFIX, SOURCES, Storage
 
 _NEGLECTED: Final = ("_", ".")
 """How names begin that writers of data sets leave beside their files, such as `_SUCCESS`."""
@@ -63,10 +64,20 @@ class Source:
 class Sources:
     """Opens locations that users wrote."""
 
-    def __init__(self, s3: S3, folder: str = SOURCES) -> None:
-        """Say at which S3 endpoint, and below which folder, locations may lie."""
+    def __init__(
+        self, s3: S3, folder: str = SOURCES, environment: Mapping[str, str] = os.environ
+    ) -> None:
+        """Say at which S3 endpoint, and below which folder, locations may lie.
+
+        Credentials for sources alone come from the environment, as `SOURCE_PREFIX` says.
+        """
         self._s3 = s3
         self._folder = Path(folder)
+        self._credentials = {
+            name.removeprefix(SOURCE_PREFIX): value
+            for name, value in environment.items()
+            if name.startswith(SOURCE_PREFIX)
+        }
 
     def open(self, location: str) -> Source:
         """Open `s3://bucket/key` or `file:///sources/path`.
@@ -79,11 +90,11 @@ class Sources:
             # A key is taken as it stands: `?` and `%` are letters of it.
             key = location.removeprefix(f"s3://{parts.netloc}").strip("/")
             s3 = self._s3.model_copy(update={"bucket": parts.netloc, "prefix": ""})
-            return Source(location, S3Store(s3), key)
+            return Source(location, S3Store(s3, client_of(s3, self._credentials)), key)
         path = Path(unquote(location.removeprefix("file://")))
         if parts.scheme == "file" and path.is_relative_to(self._folder):
-            key = path.relative_to(self._folder).as_posix().removeprefix(".")
-            return Source(location, FolderStore(self._folder), key)
+            key = path.relative_to(self._folder).as_posix()
+            return Source(location, FolderStore(self._folder), "" if key == "." else key)
         raise NotFound(
             f"{location} is no location of data: write s3://bucket/file-or-prefix, or "
             f"file://{self._folder}/path on a mounted volume"

@@ -6,7 +6,7 @@ checksums, one conditional write.
 
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -221,12 +221,17 @@ class _Ranges(io.RawIOBase):
         return len(content)
 
 
-def client_of(s3: S3) -> "S3Client":
-    """Return a client of an endpoint, Amazon's own by default, with the ambient credentials.
+def client_of(s3: S3, credentials: Mapping[str, str] | None = None) -> "S3Client":
+    """Return a client of an endpoint, Amazon's own by default.
+
+    Args:
+        s3: the endpoint.
+        credentials: `AWS_ACCESS_KEY_ID` and its likes, instead of the ambient ones.
 
     Raises:
         NotFound: the endpoint is no address.
     """
+    given = credentials or {}
     config = Config(
         # Trailing checksums are newer than many servers; what we keep has digests of its own.
         request_checksum_calculation="when_required",
@@ -239,7 +244,13 @@ def client_of(s3: S3) -> "S3Client":
     )
     try:
         return boto3.session.Session().client(
-            "s3", endpoint_url=s3.endpoint_url, region_name=s3.region, config=config
+            "s3",
+            endpoint_url=s3.endpoint_url,
+            region_name=s3.region,
+            aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            config=config,
         )
     except ValueError as error:
         raise NotFound(

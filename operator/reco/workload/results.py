@@ -34,6 +34,8 @@ class Outcome(StrEnum):
     """More memory is needed than the Job may use."""
     UNAVAILABLE = "Unavailable"
     """The storage did not answer: trying again may help."""
+    INTERRUPTED = "Interrupted"
+    """The pod was told to stop before it was done: trying again may help."""
     INTERNAL_ERROR = "InternalError"
     """A fault of the program itself; its log has the traceback."""
 
@@ -42,7 +44,7 @@ EXIT_FAILED: Final = 1
 """Exit code of a Job that would fail again with the same input."""
 EXIT_RETRY: Final = 75
 """Exit code of a Job that may succeed when it is tried again (`EX_TEMPFAIL` of sysexits.h)."""
-_PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERNAL_ERROR})
+_PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERRUPTED, Outcome.INTERNAL_ERROR})
 
 
 class Result(BaseModel):
@@ -54,8 +56,9 @@ class Result(BaseModel):
     message: str = ""
     """For a person to read: what happened, and what to change."""
     details: dict[str, Any] = Field(default_factory=dict)
-    """Import: `rows`, `rejectedRows`, `badRows` (the first ten, as `line`, `reason`). Training:
-    `artifact`, `metrics`, `trainingSeconds`."""
+    """Import: `rows`, `rejectedRows`, `badRows` (the first ten, as `file`, `line`, `reason`).
+    Training: `artifact`, `metrics`, `trainingSeconds`; out of memory: `predictedBytes`,
+    `memoryLimit`."""
 
     @property
     def exit_code(self) -> int:

@@ -83,6 +83,8 @@ class SnapshotManifest(Stored):
     rejected_rows: int = 0
     columns: dict[str, str]
     """Column name to Parquet type, in order."""
+    categorical: tuple[str, ...] = ()
+    """Columns that the schema calls categorical."""
     parts: dict[str, str]
     """File name to SHA-256 of its bytes."""
 

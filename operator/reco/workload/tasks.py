@@ -77,6 +77,11 @@ class Group(Part):
     """Its external name."""
     storage: Storage
     owner: Owner
+    adopt_own: bool = True
+    """Whether what an earlier resource of the same cluster, namespace and name left is ours too:
+    false where `adoptionPolicy` is `Never`."""
+    adopt_from: str | None = None
+    """`cluster/namespace/name` of another resource whose group is to be taken over."""
 
 
 class Field_(Part):  # noqa: N801 - `Field` is pydantic's
@@ -154,6 +159,8 @@ class RankerTask(Task):
     """Whether requests may ask for columns of items."""
     online_store_timeout: float = 0.05
     """Seconds after which an answer goes on without the user's latest events."""
+    session_memory: int = 128 << 20
+    """Bytes, about, in which the scores of the latest users are kept up."""
     port: int = 8080
 
 
@@ -162,6 +169,9 @@ class RuntimeTask(Task):
 
     namespace: str
     cluster_domain: str = "cluster.local"
+    addresses: dict[str, str] = Field(default_factory=dict)
+    """Where rankers answer, such as `http://127.0.0.1:8081`, by the campaign's external name. With
+    any, names are not resolved by DNS: for use outside a cluster."""
     port: int = 8080
 
 

@@ -221,6 +221,28 @@ def test_a_schema_that_does_not_widen_the_old_one_is_refused(
         service.control.update_dataset(datasetArn=dataset, schemaArn=service.schema("new", new))
 
 
+def test_a_version_shows_the_hyperparameters_that_its_training_found(service: Service) -> None:
+    group = service.filled_group()
+    config = {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": "2"}}}
+    solution = service.solution(group, performHPO=True, solutionConfig=config)
+    version = service.version(solution)
+    assert service.trainer.jobs[version].hpo == config["hpoConfig"]
+    shown = service.control.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
+    assert shown["tunedHPOParams"] == {"algorithmHyperParameters": service.trainer.tuned}
+    plain = service.version(service.solution(group, "plain", solutionConfig=config))
+    assert service.trainer.jobs[plain].hpo is None, "performHPO says whether to look"
+    plain = service.control.describe_solution_version(solutionVersionArn=plain)["solutionVersion"]
+    assert "tunedHPOParams" not in plain
+
+
+@pytest.mark.parametrize("jobs", ["0", "41", "many"])
+def test_more_trainings_than_the_service_allows_are_refused(service: Service, jobs: str) -> None:
+    config = {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": jobs}}}
+    text = f"maxNumberOfTrainingJobs must be a number from 1 to 40, not '{jobs}'"
+    with pytest.raises(service.control.exceptions.InvalidInputException, match=text):
+        service.solution(service.group(), performHPO=True, solutionConfig=config)
+
+
 STAMPS = {"creationDateTime", "lastUpdatedDateTime"}
 
 

@@ -91,7 +91,7 @@ async def settle() -> None:
 class InstantTrainer:
     """The emulator's way to a trainer: these trainings are over as soon as time says so."""
 
-    def check(self, recipe: str, hyperparameters: Mapping[str, str]) -> None:
+    def check(self, recipe: str, hyperparameters: Mapping[str, str], hpo: object = None) -> None:
         pass
 
     def start(self, job: TrainingJob) -> None:
@@ -353,6 +353,12 @@ class Estate:
         return await self.make(
             "SolutionVersion", name, {"solutionRef": {"name": solution}}, seconds=3600
         )
+
+    async def serving(self) -> Resource:
+        """Make a campaign, and all that it needs."""
+        await self.solution()
+        await self.version()
+        return await self.campaign()
 
     async def campaign(self, **spec: Any) -> Resource:
         return await self.make(

@@ -15,7 +15,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from reco.api.engine_class import PersonalizeSettings
-from reco.decide.model import Absent, Desired, ErrorClass, Observed, State
+from reco.decide.model import Absent, Desired, ErrorClass, Failure, Observed, State
 from reco.decide.references import References
 from reco.engines.personalize.aws import AwsClient, AwsConnections
 from reco.engines.personalize.engine import PersonalizeEngine
@@ -41,6 +41,23 @@ async def connected(
                 (operation, outcome)
             ),
         )
+
+
+async def refused(client: AwsClient, operation: str, **parameters: Any) -> Failure:
+    """Tell how a call failed, which it must."""
+    with pytest.raises(EngineError) as caught:
+        await client.call(operation, **parameters)
+    return caught.value.failure
+
+
+@pytest.fixture
+def no_credentials(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing of what the emulator's fixture gives boto3 to sign with."""
+    del wire
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
 
 
 def test_an_engine_works_over_the_wire(wire: Wire) -> None:
@@ -71,15 +88,13 @@ def test_r4_a_lost_answer_to_a_change_is_told_as_such_and_not_repeated(wire: Wir
         wire.emulator.add_fault({"kind": "lostResponse", "operation": "CreateSchema", "count": 1})
         seen: list[tuple[str, str]] = []
         async with connected(wire.url, seen) as client:
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateSchema", name="s", schema=SCHEMA)
-            assert caught.value.error_class is ErrorClass.TRANSIENT
-            assert caught.value.failure.outcome_unknown
+            failure = await refused(client, "CreateSchema", name="s", schema=SCHEMA)
+            assert failure.error_class is ErrorClass.TRANSIENT
+            assert failure.outcome_unknown
             assert seen == [("CreateSchema", "Transient")]
             assert len(wire.emulator.calls(operation="CreateSchema")) == 1
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateSchema", name="s", schema=SCHEMA)
-            assert caught.value.error_class is ErrorClass.EXISTS
+            failure = await refused(client, "CreateSchema", name="s", schema=SCHEMA)
+            assert failure.error_class is ErrorClass.EXISTS
 
     asyncio.run(scenario())
 
@@ -97,10 +112,9 @@ def test_a_read_gets_a_second_attempt_and_a_change_does_not(wire: Wire) -> None:
             wire.emulator.add_fault({"kind": "throttle", "operation": "ListSchemas", "count": 1})
             assert await client.call("ListSchemas") == {"schemas": []}
             wire.emulator.add_fault({"kind": "throttle", "operation": "CreateSchema", "count": 1})
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateSchema", name="s", schema=SCHEMA)
-            assert caught.value.error_class is ErrorClass.THROTTLED
-            assert not caught.value.failure.outcome_unknown
+            failure = await refused(client, "CreateSchema", name="s", schema=SCHEMA)
+            assert failure.error_class is ErrorClass.THROTTLED
+            assert not failure.outcome_unknown
 
     asyncio.run(scenario())
 
@@ -138,9 +152,7 @@ def test_a_refused_change_is_sent_once_and_classed(
     async def scenario() -> None:
         wire.emulator.add_fault(fault)
         async with connected(wire.url) as client:
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateDatasetGroup", name="movies")
-        failure = caught.value.failure
+            failure = await refused(client, "CreateDatasetGroup", name="movies")
         assert (failure.error_class, failure.outcome_unknown) == (error_class, unknown)
         assert failure.operation == "CreateDatasetGroup"
         assert len(wire.emulator.calls()) == 1
@@ -151,10 +163,9 @@ def test_a_refused_change_is_sent_once_and_classed(
 def test_bad_parameters_are_refused_before_anything_is_sent(wire: Wire) -> None:
     async def scenario() -> None:
         async with connected(wire.url) as client:
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateCampaign", name="x", minProvisionedTPS="many")
-        assert caught.value.error_class is ErrorClass.INVALID
-        assert not caught.value.failure.outcome_unknown
+            failure = await refused(client, "CreateCampaign", name="x", minProvisionedTPS="many")
+        assert failure.error_class is ErrorClass.INVALID
+        assert not failure.outcome_unknown
         assert wire.emulator.calls() == []
 
     asyncio.run(scenario())
@@ -164,39 +175,30 @@ def test_bad_parameters_are_refused_before_anything_is_sent(wire: Wire) -> None:
 def test_where_nobody_listens_nothing_was_sent() -> None:
     async def scenario() -> None:
         async with connected("http://127.0.0.1:9") as client:
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateDatasetGroup", name="movies")
-        assert caught.value.error_class is ErrorClass.TRANSIENT
-        assert not caught.value.failure.outcome_unknown
+            failure = await refused(client, "CreateDatasetGroup", name="movies")
+        assert failure.error_class is ErrorClass.TRANSIENT
+        assert not failure.outcome_unknown
 
     asyncio.run(scenario())
 
 
-def test_without_credentials_access_is_denied_and_no_call_is_made(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_credentials")
+def test_without_credentials_access_is_denied_and_no_call_is_made(wire: Wire) -> None:
     async def scenario() -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         async with connected(wire.url) as client:
-            with pytest.raises(EngineError) as caught:
-                await client.call("ListSchemas")
-        assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+            failure = await refused(client, "ListSchemas")
+        assert failure.error_class is ErrorClass.ACCESS_DENIED
 
     asyncio.run(scenario())
 
 
+@pytest.mark.usefixtures("no_credentials")
 def test_credentials_that_turn_up_late_are_used(
     wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
         shared = tmp_path / "credentials"
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         async with connected(wire.url) as client:
             with pytest.raises(EngineError):
                 await client.call("ListSchemas")
@@ -207,35 +209,28 @@ def test_credentials_that_turn_up_late_are_used(
     asyncio.run(scenario())
 
 
+@pytest.mark.usefixtures("no_credentials")
 def test_a_service_account_whose_token_is_missing_is_denied_access(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token")
         monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
         async with connected(wire.url) as client:
-            with pytest.raises(EngineError, match="/nonexistent/token") as caught:
-                await client.call("CreateDatasetGroup", name="movies")
-        assert caught.value.error_class is ErrorClass.ACCESS_DENIED
-        assert not caught.value.failure.outcome_unknown
+            failure = await refused(client, "CreateDatasetGroup", name="movies")
+            assert "/nonexistent/token" in failure.message
+        assert failure.error_class is ErrorClass.ACCESS_DENIED
+        assert not failure.outcome_unknown
 
     asyncio.run(scenario())
 
 
-def test_without_credentials_no_role_can_be_assumed(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_credentials")
+def test_without_credentials_no_role_can_be_assumed(wire: Wire) -> None:
     async def scenario() -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         async with connected(wire.url, assumeRole={"roleARN": ROLE}) as client:
-            with pytest.raises(EngineError) as caught:
-                await client.call("ListSchemas")
-        assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+            failure = await refused(client, "ListSchemas")
+        assert failure.error_class is ErrorClass.ACCESS_DENIED
 
     asyncio.run(scenario())
 
@@ -310,10 +305,9 @@ def test_while_no_role_can_be_assumed_nothing_is_sent_and_later_it_goes_on(
     async def scenario() -> None:
         async with connected(wire.url, assumeRole={"roleARN": ROLE}) as client:
             monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
-            with pytest.raises(EngineError) as caught:
-                await client.call("CreateDatasetGroup", name="movies")
-            assert caught.value.error_class is ErrorClass.TRANSIENT
-            assert not caught.value.failure.outcome_unknown
+            failure = await refused(client, "CreateDatasetGroup", name="movies")
+            assert failure.error_class is ErrorClass.TRANSIENT
+            assert not failure.outcome_unknown
             assert wire.emulator.calls() == []
             monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto)
             assert (await client.call("ListSchemas"))["schemas"] == []

@@ -29,9 +29,7 @@ def differences(estate: Estate, observed: Observed, desired: Desired) -> dict[st
 
 async def full_estate() -> Estate:
     estate = build()
-    await estate.solution()
-    await estate.version()
-    await estate.campaign()
+    await estate.serving()
     await estate.make("EventTracker", "movies", {"datasetGroupRef": {"name": "movies"}})
     return estate
 

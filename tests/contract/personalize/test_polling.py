@@ -198,9 +198,7 @@ def test_a_training_by_the_service_is_reported_to_its_solution() -> None:
 def test_an_update_in_flight_is_followed_to_its_end() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
-        await estate.solution()
-        await estate.version()
-        campaign = await estate.campaign()
+        campaign = await estate.serving()
         observed = await estate.observed(campaign)
         async with running(estate) as notified:
             await estate.engine.update(
@@ -402,9 +400,7 @@ async def restarted(estate: Estate) -> None:
 def test_r8_after_a_restart_what_has_not_changed_costs_lists_alone() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
-        await estate.solution()
-        await estate.version()
-        await estate.campaign()
+        await estate.serving()
         await estate.make("EventTracker", "movies", {"datasetGroupRef": {"name": "movies"}})
         resources = [r for r in estate.lookup.resources.values() if r.key.kind != "EngineClass"]
         before = {r.key: await estate.observed(r) for r in resources}
@@ -420,9 +416,7 @@ def test_r8_after_a_restart_what_has_not_changed_costs_lists_alone() -> None:
 def test_after_a_restart_what_somebody_changed_meanwhile_is_seen() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)
-        await estate.solution()
-        await estate.version()
-        campaign = await estate.campaign()
+        campaign = await estate.serving()
         observed = await estate.observed(campaign)
         await restarted(estate)
         await estate.client.call("UpdateCampaign", campaignArn=observed.id, minProvisionedTPS=9)

@@ -245,6 +245,18 @@ def test_a_denied_bucket_says_what_to_allow(s3: S3, monkeypatch: pytest.MonkeyPa
             store.find("a")
 
 
+def test_sources_have_credentials_of_their_own(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    S3Store(s3).put("a.csv", b"x")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    location = f"s3://{s3.bucket}/{s3.prefix}/a.csv"
+    with pytest.raises(AccessDenied):
+        list(Sources(s3).open(location).files())
+    monkeypatch.setenv("RECO_SOURCE_AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("RECO_SOURCE_AWS_SECRET_ACCESS_KEY", "test")
+    assert len(list(Sources(s3).open(location).files())) == 1
+
+
 @contextmanager
 def permissions_checked(url: str) -> Iterator[None]:
     """Let moto heed IAM for a while: it counts down the calls that it lets pass."""

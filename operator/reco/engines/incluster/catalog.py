@@ -12,8 +12,10 @@ from reco.cluster.errors import StoreError
 from reco.engines.incluster.cluster import API
 from reco.engines.incluster.failures import classed
 from reco.workload.addresses import (
+    CATALOG_GROUP,
     CATALOG_SOURCE,
     CATALOG_VERSIONS,
+    OWNER_HEADER,
     PORT,
     READY,
     SERVICE_PORT,
@@ -21,7 +23,6 @@ from reco.workload.addresses import (
 )
 from reco.workload.storage import VersionManifest
 
-OWNER_HEADER: Final = "X-Reco-Uid"
 KEPT_SECONDS: Final = 300.0
 """For how long an answer is good unless something is known to have changed."""
 
@@ -88,7 +89,7 @@ class Catalogs:
 
     async def delete_group(self, namespace: str, group: str, uid: str) -> None:
         """Delete everything that a group keeps in storage."""
-        await self._send("DELETE", namespace, group, "/group", {OWNER_HEADER: uid})
+        await self._send("DELETE", namespace, group, CATALOG_GROUP, {OWNER_HEADER: uid})
         self._versions.pop((namespace, group), None)
 
     async def problem(self, namespace: str, pod: str) -> str | None:

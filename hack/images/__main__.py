@@ -1,0 +1,21 @@
+"""Builds all images: ``uv run python -m hack.images``."""
+
+import sys
+
+from hack.cache import AssetError
+from hack.images import project_image, redis_image
+
+
+def main() -> int:
+    """Print name and archive of each image; what is done meanwhile goes to standard error."""
+    try:
+        for image in (project_image("operator"), project_image("engine"), redis_image()):
+            print(f"{image.reference}\t{image.archive}")
+    except AssetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Runs buildah, which builds images without a daemon."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from hack import debian
+from hack.cache import AssetError, Say, cache_root
+from hack.images.store import Image
+
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LOG_LINES: Final = 40
+
+
+class Buildah:
+    """buildah with storage of its own, in the cache, so that layers are built once."""
+
+    def __init__(self, say: Say) -> None:
+        """Install buildah if it is missing.
+
+        Raises:
+            AssetError: that is not possible.
+        """
+        debian.install({"buildah": "buildah"}, say)
+        self._storage = cache_root() / "buildah"
+
+    def __call__(self, *arguments: str) -> str:
+        """Run a command of buildah and return what it prints."""
+        storage = (
+            *("--root", str(self._storage / "root"), "--runroot", str(self._storage / "run")),
+            *("--storage-driver", "overlay"),
+        )
+        return run(["buildah", *storage, *arguments])
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove what buildah leaves on the host beside its storage."""
+        folder = Path("/etc/cni/net.d")
+        (folder / "cni.lock").unlink(missing_ok=True)
+        for path in (folder, folder.parent):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+
+    def commit(self, root: Path, reference: str, settings: Sequence[str] = ()) -> None:
+        """Make an image whose whole content is the folder ``root``.
+
+        ``settings`` are options of ``buildah config``.
+        """
+        container = self("from", "scratch").strip()
+        try:
+            self("copy", "--quiet", container, str(root), "/")
+            self("config", "--env", f"PATH={PATH}", "--env", "LANG=C.UTF-8", *settings, container)
+            self("commit", "--quiet", container, reference)
+        finally:
+            self("rm", container)
+
+    def push(self, image: Image) -> None:
+        """Write an image to its archive."""
+        partial = image.archive.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        self("push", "--quiet", image.reference, f"docker-archive:{partial}:{image.reference}")
+        partial.replace(image.archive)
+
+
+def run(
+    command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> str:
+    """Run a command and return what it prints.
+
+    Raises:
+        AssetError: it failed; the text holds the end of what it wrote.
+    """
+    environment = {**os.environ, **(env or {})}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=cwd, env=environment
+        )
+    except OSError as error:
+        raise AssetError(f"{command[0]} cannot be run: {error}") from error
+    if done.returncode != 0:
+        tail = "\n".join(f"{done.stdout}{done.stderr}".splitlines()[-LOG_LINES:])
+        raise AssetError(f"{' '.join(command)} failed with exit code {done.returncode}:\n{tail}")
+    return done.stdout

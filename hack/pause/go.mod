@@ -1,0 +1,3 @@
+module reco.dev/pause
+
+go 1.26

@@ -1,0 +1,191 @@
+"""What a training reads: the snapshots that count, and what was streamed since.
+
+Streamed events and records are those that lie in storage when the reader is made. Events count
+once an id; of several rows of one item or user the newest counts, streamed ones over imported ones,
+as in Amazon Personalize. Interactions come in batches, so that memory holds one of them.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from reco.jobs import snapshots
+from reco.recipes import Interactions, Items, Users
+from reco.storage import Corrupt, ObjectStore
+from reco.workload.storage import Places, SnapshotManifest
+
+_INTERACTION: Final = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
+_CREATED: Final = "CREATION_TIMESTAMP"
+_ROWS: Final = 1 << 16
+
+
+class History:
+    """The data of a group as it is now."""
+
+    def __init__(self, store: ObjectStore, places: Places) -> None:
+        """Look at what there is.
+
+        Raises:
+            Corrupt: a manifest is damaged.
+            StorageError: storage fails.
+        """
+        self._store = store
+        self._places = places
+        self._bulk = snapshots.current(store, places, "Interactions")
+        self._events = [
+            entry.key for entry in store.entries(places.events) if entry.key.endswith(".parquet")
+        ]
+
+    @property
+    def imported(self) -> int:
+        """How many interactions were imported; how many were streamed is known by reading them."""
+        return sum(one.rows for one in self._bulk)
+
+    def interactions(self, progress: Callable[[str, float], None]) -> Iterator[Interactions]:
+        """Give all interactions, imported ones first.
+
+        Raises:
+            Corrupt: a file is damaged.
+            StorageError: storage fails.
+        """
+        stage = "reading interactions"
+        done, total = 0, self.imported or 1
+        for manifest in self._bulk:
+            for batch in snapshots.batches(self._store, self._places, manifest, _INTERACTION):
+                yield _interactions(batch)
+                done += batch.num_rows
+                progress(stage, 0.8 * done / total)
+        if not self._events:
+            return
+        at = 0
+        first = self._first_mentions(progress)
+        for number, key in enumerate(self._events):
+            for batch in self._parquet(key, list(_INTERACTION)):
+                mask = pa.array(first[at : at + batch.num_rows])
+                at += batch.num_rows
+                yield _interactions(batch.filter(pc.and_(mask, pc.is_valid(batch["ITEM_ID"]))))
+            progress("reading events", 0.9 + 0.1 * (number + 1) / len(self._events))
+
+    def items(self) -> Items | None:
+        """Return the items data set; None if there is none."""
+        table = self._rows("Items", "ITEM_ID")
+        if table is None:
+            return None
+        created = table[_CREATED] if _CREATED in table.column_names else None
+        known = created is not None and created.null_count == 0
+        return Items(
+            _strings(table["ITEM_ID"]),
+            created.to_numpy() if created is not None and known else None,
+            _categories(table, "ITEM_ID"),
+        )
+
+    def users(self) -> Users | None:
+        """Return the users data set; None if there is none."""
+        table = self._rows("Users", "USER_ID")
+        return None if table is None else Users(*_users(table))
+
+    def _first_mentions(self, progress: Callable[[str, float], None]) -> NDArray[np.bool_]:
+        """Return which rows of all event files, in order, are the first with their id."""
+        hashes = [np.zeros(0, np.int64)]
+        for number, key in enumerate(self._events):
+            for batch in self._parquet(key, ["EVENT_ID"]):
+                ids = batch["EVENT_ID"].to_pylist()
+                hashes.append(np.fromiter(map(hash, ids), np.int64, len(ids)))
+            progress("reading event ids", 0.8 + 0.1 * (number + 1) / len(self._events))
+        _, first = np.unique(np.concatenate(hashes), return_index=True)
+        mask = np.zeros(sum(map(len, hashes)), np.bool_)
+        mask[first] = True
+        return mask
+
+    def _rows(self, type_: str, key: str) -> pa.Table | None:
+        """Return the newest row of each id: the id, creation times, and categorical columns."""
+        bulk = snapshots.current(self._store, self._places, type_)
+        names = [key, _CREATED, *dict.fromkeys(name for one in bulk for name in one.categorical)]
+        tables = [
+            pa.Table.from_batches([batch])
+            for manifest in bulk
+            for batch in snapshots.batches(self._store, self._places, manifest, names)
+        ]
+        records = self._records(type_, key, bulk)
+        if records is not None:
+            tables.append(records)
+        if not tables:
+            return None
+        table = pa.concat_tables(tables, promote_options="default")
+        ids = table[key].combine_chunks()
+        codes = ids.dictionary_encode().indices.to_numpy()
+        _, newest = np.unique(codes[::-1], return_index=True)
+        return table.take(np.sort(len(codes) - 1 - newest))
+
+    def _records(self, type_: str, key: str, bulk: Sequence[SnapshotManifest]) -> pa.Table | None:
+        """Return rows of PutItems or PutUsers, oldest first, in the columns of the imports."""
+        found: list[tuple[int, str, str, Mapping[str, Any]]] = []
+        for entry in self._store.entries(self._places.records(type_)):
+            if entry.key.endswith(".parquet"):
+                for batch in self._parquet(entry.key, ["RECORD_ID", "ID", "TIMESTAMP", "COLUMNS"]):
+                    found.extend(
+                        (one["TIMESTAMP"], one["RECORD_ID"], one["ID"], json.loads(one["COLUMNS"]))
+                        for one in batch.to_pylist()
+                    )
+        if not found:
+            return None
+        found.sort(key=lambda one: one[:2])
+        categorical = dict.fromkeys(name for one in bulk for name in one.categorical)
+        columns: dict[str, pa.Array] = {key: pa.array([one[2] for one in found], pa.string())}
+        if any(_CREATED in one.columns for one in bulk):
+            # Without a time of its own, an item is as old as its record.
+            created = [one[3].get(_CREATED, one[0]) for one in found]
+            columns[_CREATED] = pa.array(created, pa.int64())
+        for name in categorical:
+            columns[name] = pa.array([_category(one[3].get(name)) for one in found], pa.string())
+        return pa.table(columns)
+
+    def _parquet(self, key: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            with self._store.open(key) as file, pq.ParquetFile(file) as table:
+                yield from table.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False)
+        except pa.ArrowException as error:
+            raise Corrupt(
+                f"{self._store.location}/{key} is damaged: {error}. Delete it to go on without "
+                f"what it holds"
+            ) from error
+
+
+def _interactions(batch: pa.RecordBatch) -> Interactions:
+    names = batch.schema.names
+    return Interactions(
+        user_ids=_strings(batch["USER_ID"]),
+        item_ids=_strings(batch["ITEM_ID"]),
+        timestamps=batch["TIMESTAMP"].to_numpy(),
+        event_types=_strings(batch["EVENT_TYPE"]) if "EVENT_TYPE" in names else None,
+        event_values=pc.coalesce(batch["EVENT_VALUE"].cast(pa.float64()), np.nan).to_numpy()
+        if "EVENT_VALUE" in names
+        else None,
+    )
+
+
+def _users(table: pa.Table) -> tuple[NDArray[np.str_], Mapping[str, NDArray[np.str_]]]:
+    return _strings(table["USER_ID"]), _categories(table, "USER_ID")
+
+
+def _categories(table: pa.Table, key: str) -> dict[str, NDArray[np.str_]]:
+    return {
+        name: _strings(table[name]) for name in table.column_names if name not in {key, _CREATED}
+    }
+
+
+def _category(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return "|".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.str_]:
+    """Return texts as numpy has them; a missing one is empty."""
+    return np.asarray(pc.coalesce(column, "").to_pylist(), dtype=np.str_)

@@ -1,0 +1,169 @@
+"""Imported data in storage: checksummed Parquet parts, their manifest, and which snapshots count.
+
+Parts come first, then the manifest, then `current.json`: whatever breaks off in between leaves the
+data that counted before.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reco.storage import Corrupt, ObjectStore, digest_of, read, write
+from reco.workload.storage import CurrentData, Places, SnapshotManifest
+
+MANIFEST: Final = "manifest.json"
+_GROUP_ROWS: Final = 1 << 18
+_GROUP_BYTES: Final = 32 << 20
+_PART_BYTES: Final = 64 << 20
+_READ_ROWS: Final = 1 << 16
+
+
+class PartWriter:
+    """Writes rows as parts of a snapshot; memory holds one row group, the disk one part."""
+
+    def __init__(self, store: ObjectStore, folder: str, schema: pa.Schema, scratch: Path) -> None:
+        """Say where parts go, and where they are made."""
+        self._store = store
+        self._folder = folder
+        self._schema = schema
+        self._scratch = scratch / "part.parquet"
+        self._writer: pq.ParquetWriter | None = None
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._bytes = 0
+        self.parts: dict[str, str] = {}
+        """File name to SHA-256, of the parts that are in storage."""
+
+    @classmethod
+    @contextmanager
+    def into(cls, store: ObjectStore, folder: str, schema: pa.Schema) -> Iterator[Self]:
+        """Give a writer; what it has not stored by `finish` is dropped."""
+        with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
+            writer = cls(store, folder, schema, Path(scratch))
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take some rows."""
+        self._batches.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._flush()
+
+    def finish(self) -> dict[str, str]:
+        """Store what is left and return all parts."""
+        self._flush()
+        self._store_part()
+        return self.parts
+
+    def close(self) -> None:
+        """Drop what is not stored."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._scratch, self._schema, compression="zstd")
+        self._writer.write_table(pa.Table.from_batches(self._batches, self._schema))
+        self._batches, self._rows, self._bytes = [], 0, 0
+        if self._scratch.stat().st_size >= _PART_BYTES:
+            self._store_part()
+
+    def _store_part(self) -> None:
+        if self._writer is None:
+            return
+        self.close()
+        name = f"part-{len(self.parts):05}.parquet"
+        with self._scratch.open("rb") as file:
+            digest = digest_of(file)
+        self._store.upload(f"{self._folder}/{name}", self._scratch)
+        self.parts[name] = digest
+
+
+def manifest_of(
+    store: ObjectStore, places: Places, type_: str, job: str
+) -> SnapshotManifest | None:
+    """Return the manifest of an import; None if it never ended."""
+    return read(store, f"{places.snapshot(type_, job)}/{MANIFEST}", SnapshotManifest)
+
+
+def current(store: ObjectStore, places: Places, type_: str) -> list[SnapshotManifest]:
+    """Return the manifests of the snapshots that count, oldest first.
+
+    Raises:
+        Corrupt: one is gone.
+    """
+    named = read(store, places.current(type_), CurrentData)
+    found = []
+    for job in named.snapshots if named else ():
+        manifest = manifest_of(store, places, type_, job)
+        if manifest is None:
+            raise Corrupt(
+                f"{store.location}/{places.current(type_)} names {job}, whose manifest is gone: "
+                f"import {type_} again with mode Full"
+            )
+        found.append(manifest)
+    return found
+
+
+def with_snapshot(
+    counting: Sequence[SnapshotManifest], new: SnapshotManifest
+) -> list[SnapshotManifest]:
+    """Return what counts once an import has ended, whenever that is noticed.
+
+    A Full import replaces what is older than itself, an Incremental one adds to it; neither counts
+    if a newer Full one does.
+    """
+    if any(one.job == new.job for one in counting):
+        return list(counting)
+    if any(one.mode == "Full" and one.created > new.created for one in counting):
+        return list(counting)
+    kept = [one for one in counting if new.mode != "Full" or one.created > new.created]
+    return sorted([*kept, new], key=lambda one: one.created)
+
+
+def enter(store: ObjectStore, places: Places, new: SnapshotManifest) -> None:
+    """Make an import count."""
+    before = current(store, places, new.type)
+    after = with_snapshot(before, new)
+    if after != before:
+        names = tuple(one.job for one in after)
+        write(store, places.current(new.type), CurrentData(snapshots=names))
+
+
+def batches(
+    store: ObjectStore, places: Places, manifest: SnapshotManifest, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Read some columns of a snapshot, each part after its checksum; an absent column is left out.
+
+    Raises:
+        Corrupt: a part is not what was written.
+    """
+    folder = places.snapshot(manifest.type, manifest.job)
+    wanted = [name for name in columns if name in manifest.columns]
+    with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
+        local = Path(scratch) / "part.parquet"
+        for name, digest in manifest.parts.items():
+            store.download(f"{folder}/{name}", local)
+            with local.open("rb") as file:
+                found = digest_of(file)
+            if found != digest:
+                raise Corrupt(
+                    f"{store.location}/{folder}/{name} is damaged: its SHA-256 is {found}, the "
+                    f"manifest says {digest}. Import {manifest.type} again with mode Full"
+                )
+            with pq.ParquetFile(local) as table:
+                yield from table.iter_batches(
+                    batch_size=_READ_ROWS, columns=wanted, use_threads=False
+                )

@@ -1,0 +1,211 @@
+"""`reco job train`: trains and evaluates a model of what storage holds, and keeps it.
+
+The model is stored under the digest of its bytes, then the version's manifest: a version whose
+manifest exists is trained, and is not trained again. A training that would need more memory than
+the pod may use is refused before it starts, for a process that is killed can't say why.
+"""
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from reco import recipes
+from reco.jobs.history import History
+from reco.jobs.progress import Progress
+from reco.jobs.running import Refused
+from reco.recipes import Model, TrainingDataError
+from reco.recipes.encoding import Log
+from reco.storage import Corrupt, ObjectStore, claim, digest_of, open_storage, read, write
+from reco.storage.versions import Pending, drop_artifact, manifests, pending_of
+from reco.workload.results import Outcome, Result
+from reco.workload.storage import Places, VersionManifest
+from reco.workload.tasks import TrainTask
+
+_THREADS: Final = "OPENBLAS_NUM_THREADS"
+_MEBIBYTE: Final = 1 << 20
+_LEAST_USERS: Final = 25
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    model: Model
+    metrics: dict[str, float]
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What an update goes on from."""
+
+    model: Model
+    metrics: dict[str, float]
+
+
+def run(
+    task: TrainTask,
+    progress: Progress,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Result:
+    """Train a version, or say how its training ended before."""
+    started = time.monotonic()
+    store, places = open_storage(task.group.storage), Places(task.group.name)
+    claim(store, task.group)
+    manifest = read(store, places.version(task.solution, task.version), VersionManifest)
+    if manifest is None:
+        _check_settings(task)
+        trained = _train(task, store, places, progress)
+        with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
+            path = Path(scratch) / "model"
+            progress("writing", 0.95)
+            recipes.save(trained.model, path)
+            with path.open("rb") as file:
+                digest = digest_of(file)
+            manifest = VersionManifest(
+                solution=task.solution,
+                version=task.version,
+                recipe=task.recipe,
+                mode=task.mode,
+                created=now(),
+                artifact=digest,
+                size=path.stat().st_size,
+                metrics=trained.metrics,
+                training_seconds=round(time.monotonic() - started, 3),
+                peak_memory=_peak_memory(),
+                rows=len(trained.log),
+                users=len(trained.log.user_ids),
+                items=len(trained.model.item_ids),
+                trained_through=int(trained.log.timestamps.max(initial=0)),
+            )
+            _keep(store, places, path, manifest)
+    store.delete(pending_of(places, task.solution, task.version))
+    progress("done", 1.0)
+    return Result(
+        outcome=Outcome.SUCCEEDED,
+        message=f"{manifest.recipe} of {manifest.rows} interactions, {manifest.users} users and "
+        f"{manifest.items} items",
+        details={
+            "artifact": manifest.artifact,
+            "metrics": manifest.metrics,
+            "trainingSeconds": manifest.training_seconds,
+            "peakMemory": manifest.peak_memory,
+        },
+    )
+
+
+def _check_settings(task: TrainTask) -> None:
+    try:
+        problems = recipes.validate_hyperparameters(task.recipe, task.hyperparameters)
+    except ValueError as error:
+        problems = [str(error)]
+    if problems:
+        raise Refused(Outcome.INVALID_SETTINGS, "; ".join(problems))
+
+
+def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progress) -> _Trained:
+    base = _newest_full(task, store, places) if task.mode == "Update" else None
+    history = History(store, places)
+    _check_memory(task, history.imported, _LEAST_USERS, 0)
+    try:
+        items, users = history.items(), history.users()
+        read_so_far = progress.part(0.0, 0.3)
+        log = Log.of(history.interactions(read_so_far), task.event_type, task.event_value_threshold)
+        catalogue = len(log.item_ids) if items is None else max(len(items.ids), len(log.item_ids))
+        _check_memory(task, len(log), len(log.user_ids), catalogue)
+        if base is not None:
+            progress("updating", 0.5)
+            # Nothing is learned anew, so the metrics are those of what it goes on from.
+            return _Trained(recipes.refresh(base.model, log, items=items), base.metrics, log)
+        model, metrics = recipes.train_and_evaluate(
+            task.recipe,
+            log,
+            items=items,
+            users=users,
+            hyperparameters=task.hyperparameters,
+            seed=task.seed,
+            threads=int(os.environ.get(_THREADS, "1")),
+            progress=progress.part(0.3, 0.95),
+        )
+    except TrainingDataError as error:
+        raise Refused(
+            Outcome.INVALID_DATA, f"{error}. Import or stream more interactions, then train again"
+        ) from error
+    return _Trained(model, {name: float(value) for name, value in metrics.items()}, log)
+
+
+def _check_memory(task: TrainTask, interactions: int, users: int, items: int) -> None:
+    needed = recipes.predict(task.recipe, users=users, items=items, interactions=interactions)
+    if task.memory_limit is None or needed <= task.memory_limit:
+        return
+    raise Refused(
+        Outcome.INSUFFICIENT_MEMORY,
+        f"Training {task.recipe} on {interactions} interactions of {users} users and {items} items "
+        f"needs {needed // _MEBIBYTE + 1}Mi of memory, and its pod may use "
+        f"{task.memory_limit // _MEBIBYTE}Mi: raise the memory of trainings in the EngineClass",
+        predictedBytes=needed,
+        memoryLimit=task.memory_limit,
+    )
+
+
+def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:
+    """Find and load what an update goes on from."""
+    if recipes.RECIPES[task.recipe].family != "linear":
+        raise Refused(
+            Outcome.INVALID_SETTINGS,
+            f"{task.recipe} knows no training mode Update: train with mode Full",
+        )
+    found = [
+        one
+        for _, one in manifests(store, places)
+        if one.solution == task.solution and one.mode == "Full"
+    ]
+    newest = max(found, key=lambda one: one.created, default=None)
+    if newest is None or newest.recipe != task.recipe:
+        raise Refused(
+            Outcome.INVALID_SETTINGS,
+            f"Training mode Update goes on from a version of {task.solution} that was trained with "
+            f"mode Full and {task.recipe}, and there is none: train with mode Full",
+        )
+    with _downloaded(store, places.artifact(newest.artifact)) as path:
+        with path.open("rb") as file:
+            found_digest = digest_of(file)
+        if found_digest != newest.artifact:
+            raise Corrupt(
+                f"{store.location}/{places.artifact(newest.artifact)} is damaged: its SHA-256 is "
+                f"{found_digest}. Train with mode Full"
+            )
+        return _Base(recipes.load(path), newest.metrics)
+
+
+@contextmanager
+def _downloaded(store: ObjectStore, key: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
+        path = Path(scratch) / "file"
+        store.download(key, path)
+        yield path
+
+
+def _keep(store: ObjectStore, places: Places, path: Path, manifest: VersionManifest) -> None:
+    """Store the model, then the manifest; take back what an attempt that broke off stored."""
+    pending = pending_of(places, manifest.solution, manifest.version)
+    earlier = read(store, pending, Pending)
+    write(store, pending, Pending(artifact=manifest.artifact))
+    if earlier is not None and earlier.artifact != manifest.artifact:
+        drop_artifact(store, places, earlier.artifact)
+    key = places.artifact(manifest.artifact)
+    store.upload(key, path)  # also over one that is there: it may be damaged
+    write(store, places.version(manifest.solution, manifest.version), manifest)
+    if store.find(key) is None:  # dropped with another version, before this one named it
+        store.upload(key, path)
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

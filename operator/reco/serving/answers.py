@@ -1,0 +1,86 @@
+"""What clients get: bodies and headers of the runtime and events APIs.
+
+Items of runtime answers have every member, null where there is nothing, as recordings of the
+service show; SDKs drop the nulls.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import orjson
+
+from reco.serving.errors import STATUSES, ServiceError
+
+SCORE_DECIMALS: Final = 7
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class _Scored(Protocol):
+    """An item and its score, None where there is none."""
+
+    @property
+    def item_id(self) -> str: ...
+    @property
+    def score(self) -> float | None: ...
+
+
+def items(scored: Iterable[_Scored]) -> list[dict[str, Any]]:
+    """Return the items of an answer, in order."""
+    return [
+        {
+            "itemId": one.item_id,
+            "score": None if one.score is None else round(one.score, SCORE_DECIMALS),
+            "promotionName": None,
+            "metadata": None,
+            "reason": None,
+        }
+        for one in scored
+    ]
+
+
+def recommendations(scored: Iterable[_Scored], recommendation_id: str) -> dict[str, Any]:
+    """Return the answer to GetRecommendations."""
+    return {"itemList": items(scored), "recommendationId": recommendation_id}
+
+
+def ranking(scored: Iterable[_Scored], recommendation_id: str) -> dict[str, Any]:
+    """Return the answer to GetPersonalizedRanking."""
+    return {"personalizedRanking": items(scored), "recommendationId": recommendation_id}
+
+
+def recommendation_id(drawn: int, campaign_arn: str) -> str:
+    """Return an id of 40 characters from 128 random bits; its last six are the campaign's."""
+    text = str(uuid.UUID(int=drawn, version=4))
+    return f"RID-{text[-25:]}-CID-{_endpoint(campaign_arn)}"
+
+
+@lru_cache(maxsize=1024)
+def _endpoint(campaign_arn: str) -> str:
+    return hashlib.sha256(campaign_arn.encode()).hexdigest()[:6]
+
+
+def encoded(answer: Mapping[str, Any] | None) -> bytes:
+    """Return the body of an answer; nothing at all where the operation answers nothing."""
+    return orjson.dumps(answer) if answer else b""
+
+
+def failed(error: ServiceError) -> tuple[int, bytes, Headers]:
+    """Return status, body and headers of a refusal."""
+    status = STATUSES.get(error.code, 400) if error.http_status == 400 else error.http_status  # noqa: PLR2004 - what a rule knows no better than
+    body = orjson.dumps({"message": error.message} if error.message else {})
+    return status, body, ((b"x-amzn-errortype", error.code.encode("latin-1", "replace")),)
+
+
+def headers(body: bytes, *more: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every answer; the content is JSON unless `more` says otherwise."""
+    found = [
+        (b"content-length", b"%d" % len(body)),
+        (b"x-amzn-requestid", str(uuid.uuid4()).encode()),
+        *more,
+    ]
+    if not any(name == b"content-type" for name, _ in more):
+        found.append((b"content-type", b"application/json"))
+    return found

@@ -1,0 +1,184 @@
+"""`reco serve catalog`: tells what lies in a group's storage, and deletes from it when told to.
+
+It has the credentials; the operator has none and asks. The group is claimed before the pod is
+ready: what belongs to another resource keeps it from being so, with the reason at `/readyz`.
+
+| request | answer |
+| --- | --- |
+| `GET /versions` | `{"versions": [VersionManifest, ...]}`, with an ETag |
+| `GET /snapshots` | `{"snapshots": [SnapshotManifest, ...]}`, with an ETag |
+| `GET /source?location=...` | `{"digest": ..., "objects": n}` or `{"problem": ...}` |
+| `DELETE /versions/<solution>/<version>` | `{}`; gone already is fine |
+| `DELETE /snapshots/<type>/<job>` | `{}`; 409 while the snapshot counts |
+| `DELETE /group` | `{}`; 503 while there is more to delete: ask again |
+
+Deletions name the owner in `X-Reco-Uid`. What is refused answers `{"message": ...}`.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote
+
+import orjson
+from typing_extensions import override
+
+from reco.serving.contents import Contents, InUse
+from reco.serving.http import Application, Message, Receive, Send
+from reco.serving.metrics import Metrics
+from reco.serving.server import run
+from reco.storage import (
+    AccessDenied,
+    NotFound,
+    OwnedElsewhere,
+    Sources,
+    StorageError,
+    open_storage,
+)
+from reco.workload.addresses import (
+    CATALOG_GROUP,
+    CATALOG_SNAPSHOTS,
+    CATALOG_SOURCE,
+    CATALOG_VERSIONS,
+    HEALTH,
+    METRICS,
+    OWNER_HEADER,
+    READY,
+)
+from reco.workload.tasks import CatalogTask
+
+logger = logging.getLogger(__name__)
+
+_OWNER_HEADER: Final = OWNER_HEADER.lower().encode()
+_ETAG: Final = b"etag"
+CHECK_SECONDS: Final = 15.0
+"""How often storage is looked at when nobody asks."""
+CLAIM_SECONDS: Final = 5.0
+
+
+class _Answer(Exception):  # noqa: N818 - an answer, not a fault
+    """Another answer than the one asked for."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Catalog(Application):
+    """The catalog's ASGI application."""
+
+    def __init__(self, task: CatalogTask, contents: Contents) -> None:
+        """Answer for one group."""
+        super().__init__({}, Metrics())
+        self._owner = task.group.owner.uid.encode()
+        self._contents = contents
+        self._acts: dict[tuple[str, str, int], Callable[..., Any]] = {
+            ("GET", CATALOG_VERSIONS, 0): contents.versions,
+            ("GET", CATALOG_SNAPSHOTS, 0): contents.snapshots,
+            ("GET", CATALOG_SOURCE, 0): contents.source,
+            ("DELETE", CATALOG_VERSIONS, 2): contents.delete_version,
+            ("DELETE", CATALOG_SNAPSHOTS, 2): contents.delete_snapshot,
+            ("DELETE", CATALOG_GROUP, 0): self._delete_group,
+        }
+
+    @override
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path = scope["path"]
+        if path in {HEALTH, METRICS}:
+            await super().__call__(scope, receive, send)
+            return
+        await receive()
+        status, body = 200, b"{}"
+        try:
+            if path == READY:
+                self._check_ready()
+            else:
+                body = orjson.dumps(await asyncio.to_thread(self._chosen(scope)) or {})
+        except _Answer as answer:
+            status, body = answer.status, orjson.dumps({"message": str(answer)})
+        except InUse as error:
+            status, body = 409, orjson.dumps({"message": str(error)})
+        except StorageError as error:
+            status, body = 503, orjson.dumps({"message": str(error)})
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], path)
+            status, body = 500, b'{"message":"a fault of the catalog; its log has the traceback"}'
+        self.metrics.requests.labels(f"{scope['method']} /{path.split('/')[1]}", status).inc()
+        tag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
+        if status == 200 and dict(scope["headers"]).get(b"if-none-match") == tag:  # noqa: PLR2004 - OK
+            status, body = 304, b""
+        await self._send(send, status, body, (_ETAG, tag))
+
+    def _check_ready(self) -> None:
+        problem = "draining" if self.draining else self.problem
+        if problem:
+            raise _Answer(503, problem)
+
+    def _chosen(self, scope: Message) -> Callable[[], Any]:
+        """Return what a request asks for."""
+        self._check_ready()
+        method = scope["method"]
+        path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode()
+        root, *names = (unquote(part) for part in path.removeprefix("/").split("/"))
+        act = self._acts.get((method, f"/{root}", len(names)))
+        if act is None:
+            raise _Answer(404, f"there is no {method} {path} here")
+        if method == "DELETE" and dict(scope["headers"]).get(_OWNER_HEADER) != self._owner:
+            raise _Answer(403, f"deletions must name the group's owner in {OWNER_HEADER}")
+        if f"/{root}" == CATALOG_SOURCE:
+            names = parse_qs(scope["query_string"].decode()).get("location", [])[:1]
+            if not names:
+                raise _Answer(400, f"name what to look at: {CATALOG_SOURCE}?location=...")
+        return partial(act, *names)
+
+    def _delete_group(self) -> None:
+        if not self._contents.delete_group():
+            raise _Answer(503, "there is more to delete: ask again")
+
+
+def serve(task: CatalogTask) -> int:
+    """Serve until told to end; return the exit code."""
+    contents = Contents(
+        open_storage(task.group.storage), task.group, Sources(task.sources, task.sources_path)
+    )
+    return run(lambda: Catalog(task, contents), partial(_working, contents), task.port)
+
+
+@asynccontextmanager
+async def _working(contents: Contents, app: Application) -> AsyncIterator[None]:
+    """Claim the group, however long it takes, then keep an eye on storage."""
+    while problem := await asyncio.to_thread(_problem, contents.claim):
+        app.problem = problem
+        await asyncio.sleep(CLAIM_SECONDS)
+    watching = asyncio.create_task(_watch(contents, app))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def _watch(contents: Contents, app: Application) -> None:
+    while True:
+        await asyncio.sleep(CHECK_SECONDS)
+        app.problem = await asyncio.to_thread(_problem, contents.check)
+
+
+def _problem(act: Callable[[], None]) -> str | None:
+    try:
+        act()
+    except OwnedElsewhere as error:
+        return f"OwnedElsewhere: {error}"
+    except AccessDenied as error:
+        return f"AccessDenied: {error}"
+    except NotFound as error:
+        return f"NotFound: {error}"
+    except StorageError as error:
+        return f"Unavailable: {error}"
+    return None

@@ -1,0 +1,125 @@
+"""`reco serve consumer`: takes events from the stream to histories and to the offline log."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from reco import storage
+from reco.serving import history
+from reco.serving.event_log import EventLog, Flushing
+from reco.serving.folding import CLAIM_SECONDS, PAUSE_SECONDS, Folder, Limits
+from reco.serving.history import Keys
+from reco.serving.http import Application
+from reco.serving.metrics import Metrics
+from reco.serving.online import connect
+from reco.serving.server import run
+from reco.serving.stream import Reader, create_groups, pause, trim
+from reco.workload.storage import Places
+from reco.workload.tasks import ConsumerTask
+
+logger = logging.getLogger(__name__)
+
+NAME_VARIABLE: Final = "RECO_CONSUMER_NAME"
+"""This consumer's name; the host's without it. No two may have the same at a time."""
+TIMEOUT: Final = 10.0
+_TRIM_SECONDS: Final = 1.0
+_LONGEST_PAUSE: Final = 10.0
+
+
+def serve(task: ConsumerTask) -> int:
+    """Run a consumer until it is told to end; return the exit code."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def working(_: Application) -> AsyncIterator[None]:
+        client = connect(task.online_store, timeout=TIMEOUT)
+        try:
+            async with consuming(task, client, metrics):
+                yield
+        finally:
+            await client.aclose()
+
+    return run(lambda: Application({}, metrics), working, task.port)
+
+
+@asynccontextmanager
+async def consuming(task: ConsumerTask, client: Redis, metrics: Metrics) -> AsyncIterator[None]:
+    """Consume meanwhile; at the end write what waits."""
+    keys = Keys(task.group.name)
+    name = os.environ.get(NAME_VARIABLE) or socket.gethostname()
+    stop = asyncio.Event()
+    folder = Folder(
+        client,
+        keys,
+        Reader(client, keys.stream, history.FOLD_GROUP, name, claim_after=CLAIM_SECONDS),
+        Limits(task.history_length, task.history_seconds),
+        metrics,
+    )
+    log = EventLog(
+        Reader(
+            client,
+            keys.stream,
+            history.LOG_GROUP,
+            name,
+            claim_after=2 * task.flush_seconds + CLAIM_SECONDS,
+        ),
+        storage.open_storage(task.group.storage),
+        Places(task.group.name),
+        Flushing(task.flush_seconds, task.flush_rows),
+        metrics,
+    )
+    lag = metrics.gauge("reco_stream_lag", "Entries that a group has not finished.", "group")
+
+    async def tidy() -> None:
+        for group, behind in (await trim(client, keys.stream)).items():
+            lag.labels(group).set(behind)
+        await pause(_TRIM_SECONDS, stop)
+
+    await _until_it_works(lambda: create_groups(client, keys.stream), stop)
+    tasks = [
+        asyncio.create_task(_repeat(step, stop), name=name)
+        for step, name in ((folder.step, "fold"), (log.step, "log"), (tidy, "trim"))
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+        try:
+            await log.flush()
+        except (RedisError, storage.StorageError) as error:
+            logger.warning("What waits stays in the stream: %s", error)
+
+
+async def _repeat(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Do a step again and again; after failures of others wait, longer each time."""
+    seconds = PAUSE_SECONDS
+    while not stop.is_set():
+        try:
+            await step()
+        except (RedisError, storage.StorageError, TimeoutError) as error:
+            name = getattr(asyncio.current_task(), "get_name", str)()
+            logger.warning("%s: %s; trying again in %.1f s", name, error, seconds)
+            await pause(seconds, stop)
+            seconds = min(seconds * 2, _LONGEST_PAUSE)
+        else:
+            seconds = PAUSE_SECONDS
+
+
+async def _until_it_works(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    while True:
+        try:
+            await step()
+        except RedisError as error:
+            logger.warning("The online store does not answer yet: %s", error)
+            if not await pause(PAUSE_SECONDS, stop):
+                return
+        else:
+            return

@@ -1,0 +1,148 @@
+"""What lies in a group's storage and in sources, for whoever may not look there.
+
+A list costs a call for each thousand files; manifests are read once, for they never change while
+their place in the list says that they are the same.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any, Final, TypeVar
+
+from reco.storage import (
+    Corrupt,
+    Entry,
+    ObjectStore,
+    Sources,
+    StorageError,
+    claim,
+    read,
+)
+from reco.storage.versions import drop_version
+from reco.workload.storage import CurrentData, Owner, Places, SnapshotManifest, Stored
+from reco.workload.storage import VersionManifest as Version
+from reco.workload.tasks import Group
+
+Document = TypeVar("Document", bound=Stored)
+
+_MANIFEST: Final = "/manifest.json"
+_AT_ONCE: Final = 1000
+_SECONDS: Final = 20.0
+
+
+class InUse(Exception):  # noqa: N818 - a decision, not a fault
+    """What was to be deleted is needed; the text says by what."""
+
+
+class Contents:
+    """One group's storage. Calls block, and may come from several threads."""
+
+    def __init__(self, store: ObjectStore, group: Group, sources: Sources) -> None:
+        """Name the group; nothing is called yet."""
+        self._store = store
+        self._group = group
+        self._places = Places(group.name)
+        self._sources = sources
+        self._known: dict[str, tuple[str, Stored]] = {}
+
+    def claim(self) -> None:
+        """Make the group ours.
+
+        Raises:
+            OwnedElsewhere: it is not.
+            StorageError: storage fails.
+        """
+        claim(self._store, self._group)
+
+    def check(self) -> None:
+        """Raise `StorageError` if storage cannot be reached."""
+        self._store.find(self._places.owner)
+
+    def versions(self) -> dict[str, Any]:
+        """Return all versions, and what is damaged among them."""
+        return self._manifests("versions", self._places.versions, Version)
+
+    def snapshots(self) -> dict[str, Any]:
+        """Return all snapshots, and what is damaged among them."""
+        return self._manifests("snapshots", f"{self._places.root}/datasets", SnapshotManifest)
+
+    def source(self, location: str) -> dict[str, Any]:
+        """Return a digest of names, sizes and versions of a source's files, or the problem."""
+        digest = hashlib.sha256()
+        objects = 0
+        try:
+            source = self._sources.open(location)
+            for entry in source.files():
+                digest.update(f"{entry.key}\0{entry.size}\0{entry.version}\n".encode())
+                objects += 1
+        except StorageError as error:
+            return {"problem": str(error)}
+        return {"digest": digest.hexdigest(), "objects": objects}
+
+    def delete_version(self, solution: str, version: str) -> None:
+        """Delete a version, and its model unless another names it."""
+        drop_version(self._store, self._places, solution, version)
+
+    def delete_snapshot(self, type_: str, job: str) -> None:
+        """Delete an import's rows.
+
+        Raises:
+            InUse: they count.
+        """
+        current = read(self._store, self._places.current(type_), CurrentData)
+        if current is not None and job in current.snapshots:
+            raise InUse(
+                f"{job} is part of the current data of {type_}: import with mode Full first, then "
+                f"it can be deleted"
+            )
+        folder = self._places.snapshot(type_, job)
+        self._store.delete(f"{folder}{_MANIFEST}")  # first: without it nothing of the rest counts
+        self._store.delete(*(entry.key for entry in self._store.entries(folder)))
+
+    def delete_group(self, seconds: float = _SECONDS) -> bool:
+        """Delete everything of the group, as far as the time goes; say whether it is all gone.
+
+        Raises:
+            InUse: it belongs to somebody else.
+        """
+        owner = read(self._store, self._places.owner, Owner)
+        if owner is not None and owner.uid != self._group.owner.uid:
+            raise InUse(f"the group belongs to {owner.cluster}/{owner.namespace}/{owner.name}")
+        deadline = time.monotonic() + seconds
+        keys: list[str] = []
+        for entry in self._store.entries(self._places.root):
+            if entry.key != self._places.owner:
+                keys.append(entry.key)
+            if len(keys) >= _AT_ONCE:
+                self._store.delete(*keys)
+                keys.clear()
+                if time.monotonic() > deadline:
+                    return False
+        if keys:
+            self._store.delete(*keys)
+        self._store.delete(self._places.owner)  # last: as long as there is anything, it is ours
+        return True
+
+    def _manifests(self, name: str, folder: str, document: type[Stored]) -> dict[str, Any]:
+        found, damaged = [], []
+        for entry in self._listed(folder):
+            try:
+                manifest = self._read(entry, document)
+            except Corrupt as error:
+                damaged.append(str(error))
+                continue
+            if manifest is not None:
+                found.append(manifest.model_dump(mode="json"))
+        return {name: found, "damaged": damaged} if damaged else {name: found}
+
+    def _listed(self, folder: str) -> Iterator[Entry]:
+        return (one for one in self._store.entries(folder) if one.key.endswith(_MANIFEST))
+
+    def _read(self, entry: Entry, document: type[Document]) -> Document | None:
+        version, known = self._known.get(entry.key, ("", None))
+        if version == entry.version and isinstance(known, document):
+            return known
+        manifest = read(self._store, entry.key, document)
+        if manifest is not None:
+            self._known[entry.key] = (entry.version, manifest)
+        return manifest

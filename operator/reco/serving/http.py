@@ -1,0 +1,137 @@
+"""The HTTP around every pod of the data plane: operations, health, readiness, metrics.
+
+A thin ASGI application. Whatever arrives, an operation answers in the service's manner; a defect
+of ours is logged and answers `InternalFailure`, which SDKs try again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from reco.serving import answers
+from reco.serving.errors import ServiceError, throttled
+from reco.serving.metrics import Metrics
+from reco.serving.requests import OPERATIONS
+from reco.workload.addresses import HEALTH, METRICS, READY
+
+logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Operation = Callable[[bytes], Awaitable[bytes]]
+"""Takes a request's body and returns an answer's; raises `ServiceError` to refuse."""
+
+MOST_BYTES: Final = 1 << 20
+"""Of a request's body; the largest that the services' models allow has less than half of it."""
+MOST_IN_FLIGHT: Final = 1024
+ANSWERS_A_CONNECTION: Final = 4096
+"""After about as many answers a connection is closed, so that clients find new replicas."""
+
+
+class Application:
+    """One pod's ASGI application: `operations` by their names in the services' models.
+
+    `problem` says why the pod is not ready, None once it is; while it drains, it is not.
+    """
+
+    def __init__(self, operations: Mapping[str, Operation], metrics: Metrics) -> None:
+        self.problem: str | None = "starting"
+        self.draining = False
+        self.metrics = metrics
+        self._operations = {OPERATIONS[name][0]: (name, run) for name, run in operations.items()}
+        self._in_flight = 0
+        self._answered = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path = scope["path"]
+        operation, run = self._operations.get(path, (None, None))
+        if operation is None or run is None or scope["method"] != "POST":
+            await receive()
+            await self._send(send, *self._page(path))
+            return
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            await self._operate(operation, run, receive, send)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no request is being worked on."""
+        await self._idle.wait()
+
+    async def _operate(self, operation: str, run: Operation, receive: Receive, send: Send) -> None:
+        more: answers.Headers = ()
+        status, code = 200, "OK"
+        try:
+            received = await _body(receive)
+            started = time.perf_counter()
+            body = await run(received) if self._in_flight <= MOST_IN_FLIGHT else _too_many()
+        except _GoneError:
+            return
+        except ServiceError as error:
+            code = error.code
+            status, body, more = answers.failed(error)
+        except Exception:
+            logger.exception("%s failed", operation)
+            code = "InternalFailure"
+            status, body, more = answers.failed(ServiceError(code, "", 500))
+        else:
+            self.metrics.seconds.labels(operation).observe(time.perf_counter() - started)
+        self.metrics.requests.labels(operation, code).inc()
+        await self._send(send, status, body, *more)
+
+    async def _send(self, send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+        headers = answers.headers(body, *more)
+        self._answered += 1
+        if self.draining or self._answered % ANSWERS_A_CONNECTION == 0:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _page(self, path: str) -> tuple[Any, ...]:
+        if path == HEALTH:
+            return 200, b'{"status":"ok"}'
+        if path == READY:
+            problem = "draining" if self.draining else self.problem
+            return 503 if problem else 200, answers.encoded({"status": problem or "ok"})
+        if path == METRICS:
+            return 200, self.metrics.page(), (b"content-type", b"text/plain; version=0.0.4")
+        status, body, more = answers.failed(ServiceError("UnknownOperationException", "", 404))
+        return status, body, *more
+
+
+def _too_many() -> bytes:
+    raise throttled(f"More than {MOST_IN_FLIGHT} requests are being worked on.")
+
+
+class _GoneError(Exception):
+    """The client went before its request was whole."""
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and len(body) <= MOST_BYTES:
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        size += len(message.get("body", b""))
+        if size <= MOST_BYTES:
+            parts.append(message.get("body", b""))
+    if size > MOST_BYTES:
+        raise ServiceError(
+            "RequestEntityTooLargeException", f"A request has at most {MOST_BYTES} bytes.", 413
+        )
+    return b"".join(parts)

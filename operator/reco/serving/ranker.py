@@ -1,0 +1,215 @@
+"""`reco serve ranker`: one campaign's answers, from one model and users' recent events."""
+
+import asyncio
+import logging
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from reco import storage
+from reco.recipes import RECIPES, ArtifactError, Model, load
+from reco.recipes.model import Question
+from reco.recipes.session import Session
+from reco.serving import answers, requests
+from reco.serving.errors import no_such_resource, not_active
+from reco.serving.history import Keys
+from reco.serving.http import Application
+from reco.serving.metrics import Metrics
+from reco.serving.online import Histories, HistoryUnavailableError, connect
+from reco.serving.requests import GetPersonalizedRankingRequest, GetRecommendationsRequest
+from reco.serving.server import StartError, run
+from reco.serving.sessions import Sessions
+from reco.serving.validation import decode
+from reco.workload.addresses import named_in
+from reco.workload.results import Outcome
+from reco.workload.storage import Places
+from reco.workload.tasks import RankerTask
+
+logger = logging.getLogger(__name__)
+
+_WARM_UP: Final = 20
+"""Answers before the first client's: pages of the model are read, caches filled."""
+
+
+class Ranker:
+    """Answers with a model; `start` gives it one."""
+
+    def __init__(self, task: RankerTask, metrics: Metrics) -> None:
+        self._task = task
+        self._metrics = metrics
+        self._kind = recipe_kind(task.recipe)
+        self._exploration = exploration(task.exploration)
+        self._random = random.Random()  # noqa: S311 - ids and exploration are no secrets
+        self._model: Model | None = None
+        self._sessions: Sessions | None = None
+        self._histories: Histories | None = None
+        self._fallbacks = metrics.counter(
+            "reco_fallback", "Answers without a user's recent events, by reason.", "reason"
+        )
+        metrics.gauge("reco_model_info", "1, with the version that serves.", "version").labels(
+            task.version
+        ).set(1)
+        self._remembered = metrics.gauge("reco_sessions", "Users whose scores are kept up.")
+        self._bytes = metrics.gauge("reco_session_bytes", "What they take, about.")
+
+    def start(self, model: Model, histories: Histories) -> None:
+        """Answer with `model` from now on."""
+        self._sessions = Sessions(model, self._task.session_memory)
+        self._histories = histories
+        loaded = self._metrics.gauge(
+            "reco_model_data_age_seconds", "Since the newest interaction that the model has seen."
+        )
+        loaded.set_function(lambda: time.time() - model.catalogue.latest)
+        self._warm(model)
+        self._model = model
+
+    async def get_recommendations(self, body: bytes) -> bytes:
+        """Answer GetRecommendations."""
+        request = decode(GetRecommendationsRequest, body)
+        model = self._serving(requests.campaign_of(request))
+        count = requests.results_of(request, self._kind)
+        session = await self._session(model, request.userId)
+        question = self._exploration.copy()
+        question["item_id"] = request.itemId
+        question["seed"] = self._random.getrandbits(32)
+        found = model.top(session, count, **question)
+        return answers.encoded(answers.recommendations(found, self._recommendation_id()))
+
+    async def get_personalized_ranking(self, body: bytes) -> bytes:
+        """Answer GetPersonalizedRanking."""
+        request = decode(GetPersonalizedRankingRequest, body)
+        model = self._serving(request.campaignArn)
+        requests.check_ranking(request, self._kind)
+        session = await self._session(model, request.userId)
+        found = model.ranked(session, request.inputList)
+        return answers.encoded(answers.ranking(found, self._recommendation_id()))
+
+    def _serving(self, arn: str) -> Model:
+        if named_in(arn) != self._task.campaign:
+            raise no_such_resource(arn)
+        if self._model is None:
+            raise not_active("campaign", arn)
+        return self._model
+
+    async def _session(self, model: Model, user: str | None) -> Session:
+        if not user or self._sessions is None or self._histories is None:
+            return model.session()
+        try:
+            history = await self._histories.of(user)
+        except HistoryUnavailableError as error:
+            self._fallbacks.labels(error.reason).inc()
+            history = None
+        session = self._sessions.of(user, history)
+        self._remembered.set(len(self._sessions))
+        self._bytes.set(self._sessions.size)
+        return session
+
+    def _recommendation_id(self) -> str:
+        return answers.recommendation_id(self._random.getrandbits(128), self._task.arn)
+
+    def _warm(self, model: Model) -> None:
+        users = model.histories.user_ids[:_WARM_UP].tolist()
+        items = model.item_ids[: requests.MOST_RESULTS].tolist()
+        for user in (*users, "nobody"):
+            session = model.session(user_id=user)
+            model.top(session, requests.DEFAULT_RESULTS, item_id=items[0])
+            model.ranked(session, items)
+
+
+def recipe_kind(recipe: str) -> str:
+    """Return what campaigns of a recipe answer, by its name or ARN.
+
+    Raises:
+        StartError: there is no such recipe.
+    """
+    name = recipe.rpartition("/")[2]
+    if name not in RECIPES:
+        known = ", ".join(sorted(RECIPES))
+        raise StartError(
+            Outcome.INVALID_SETTINGS, f"there is no recipe '{name}'; there are {known}"
+        )
+    return RECIPES[name].kind
+
+
+def exploration(config: Mapping[str, str]) -> Question:
+    """Return a campaign's itemExplorationConfig as options of `Model.top`.
+
+    Raises:
+        StartError: a value is no number.
+    """
+    options = Question()
+    try:
+        if "explorationWeight" in config:
+            options["exploration_weight"] = float(config["explorationWeight"])
+        if "explorationItemAgeCutOff" in config:
+            options["exploration_item_age_cut_off"] = float(config["explorationItemAgeCutOff"])
+    except ValueError as error:
+        raise StartError(
+            Outcome.INVALID_SETTINGS, f"itemExplorationConfig must hold numbers: {error}"
+        ) from error
+    return options
+
+
+def fetch(task: RankerTask, folder: Path) -> Model:
+    """Download a campaign's model, check that it is the one, and map it into memory.
+
+    Raises:
+        StartError: it can't be had, or is not what its digest says.
+    """
+    key = Places(task.group.name).artifact(task.artifact)
+    path = folder / "model"
+    try:
+        files = storage.open_storage(task.group.storage)
+        files.download(key, path)
+    except storage.StorageError as error:
+        raise StartError(_OUTCOMES.get(type(error), Outcome.UNAVAILABLE), str(error)) from error
+    with path.open("rb") as file:
+        digest = storage.digest_of(file)
+    if digest != task.artifact:
+        raise StartError(
+            Outcome.INVALID_DATA,
+            f"the model {files.location}/{key} is corrupt or truncated: the SHA-256 of its "
+            f"{path.stat().st_size} bytes is {digest}. Restore it, or train again",
+        )
+    try:
+        return load(path)
+    except ArtifactError as error:
+        raise StartError(Outcome.INVALID_DATA, str(error)) from error
+
+
+_OUTCOMES: Final = {
+    storage.NotFound: Outcome.NOT_FOUND,
+    storage.AccessDenied: Outcome.ACCESS_DENIED,
+    storage.Unavailable: Outcome.UNAVAILABLE,
+}
+
+
+def serve(task: RankerTask) -> int:
+    """Run a ranker until it is told to end; return the exit code."""
+    metrics = Metrics()
+    ranker = Ranker(task, metrics)
+
+    def application() -> Application:
+        operations = {
+            "GetRecommendations": ranker.get_recommendations,
+            "GetPersonalizedRanking": ranker.get_personalized_ranking,
+        }
+        return Application(operations, metrics)
+
+    @asynccontextmanager
+    async def working(_: Application) -> AsyncIterator[None]:
+        client = connect(task.online_store, timeout=task.online_store_timeout)
+        histories = Histories(client, Keys(task.group.name), task.online_store_timeout)
+        try:
+            with tempfile.TemporaryDirectory(prefix="reco-ranker-") as folder:
+                model = await asyncio.to_thread(fetch, task, Path(folder))
+                ranker.start(model, histories)
+                yield
+        finally:
+            await histories.close()
+
+    return run(application, working, task.port)

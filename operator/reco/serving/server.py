@@ -1,0 +1,128 @@
+"""A pod of the data plane from its start to its end: one process, one event loop, one worker.
+
+On SIGTERM readiness goes first, while requests are answered as before, so that load balancers stop
+sending; then the port closes, and what was begun is finished.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from reco.serving.http import Application
+from reco.workload.results import TERMINATION_LOG, Outcome, Result
+
+logger = logging.getLogger(__name__)
+
+DRAIN_VARIABLE: Final = "RECO_DRAIN_SECONDS"
+"""How long requests are still accepted after SIGTERM: as long as it takes until every load balancer
+has heard of it."""
+DRAIN_SECONDS: Final = 5.0
+FINISH_SECONDS: Final = 15.0
+
+_BACKLOG: Final = 1024
+
+
+class StartError(Exception):
+    """A pod can't do its work; the text says why and what to do, `outcome` of which sort it is."""
+
+    def __init__(self, outcome: Outcome, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+def run(
+    application: Callable[[], Application],
+    working: Callable[[Application], AbstractAsyncContextManager[None]],
+    port: int,
+) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code.
+
+    The port answers at once, with readiness false. `working` is entered then: what it does before
+    its `yield` makes the pod ready, what comes after cleans up.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(_serve(application, working, port))
+    except StartError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the text says it all
+        _leave(Result(outcome=error.outcome, message=str(error)))
+        return 1
+    return 0
+
+
+async def _serve(
+    application: Callable[[], Application],
+    working: Callable[[Application], AbstractAsyncContextManager[None]],
+    port: int,
+) -> None:
+    app = application()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with _listening(app, port), _unless(stop, working(app)) as entered:
+        if entered:
+            gc.collect()
+            gc.freeze()  # what lives as long as the process is never looked at again
+            app.problem = None
+            logger.info("Ready at port %d", port)
+            await stop.wait()
+            app.draining = True
+            logger.info("Draining")
+            await asyncio.sleep(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS)))
+            async with asyncio.timeout(FINISH_SECONDS):
+                await app.idle()
+
+
+@asynccontextmanager
+async def _listening(app: Application, port: int) -> AsyncIterator[None]:
+    server = Server(
+        app,
+        address="0.0.0.0",  # noqa: S104 - a pod's own address
+        port=port,
+        interface=Interfaces.ASGINL,
+        backlog=_BACKLOG,
+        websockets=False,
+        log_enabled=False,
+    )
+    serving = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.stop()  # type: ignore[no-untyped-call] # granian's
+        await serving
+
+
+@asynccontextmanager
+async def _unless(
+    stop: asyncio.Event, working: AbstractAsyncContextManager[None]
+) -> AsyncIterator[bool]:
+    """Enter `working`, but give up if `stop` comes first; tell whether it was entered."""
+    entering = asyncio.ensure_future(working.__aenter__())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((entering, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not entering.done():
+        entering.cancel()
+        await asyncio.wait((entering,))
+        yield False
+        return
+    stopping.cancel()
+    await entering
+    try:
+        yield True
+    finally:
+        await working.__aexit__(None, None, None)
+
+
+def _leave(result: Result) -> None:
+    """Tell Kubernetes, if this is a pod."""
+    if TERMINATION_LOG.exists():
+        TERMINATION_LOG.write_bytes(result.encode())

@@ -1,0 +1,97 @@
+"""A real node for every test here: one a session, a namespace a test, the project's own images."""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from hack.cache import AssetError, say_with_seconds
+from hack.images import Image, project_image, redis_image
+from hack.node import NodeCluster, why_not
+from hack.node.cluster import prepare
+from hack.s3 import S3Server
+
+CRDS = Path(__file__).parents[2] / "crds"
+Images = Mapping[str, Image]
+
+
+def hindrance() -> str | None:
+    """Return why these tests can't run here, or None."""
+    if os.environ.get("RECO_SKIP_PODS") == "1":
+        return "pods are not tested: RECO_SKIP_PODS=1"
+    if reason := why_not():
+        return f"pods can't be tested here: {reason}"
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # As in tests/cluster: what takes minutes the first time is done before any test's timeout
+    # runs, and says what it does.
+    needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "node" not in needed or session.config.option.collectonly or hindrance():
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        try:
+            prepare(say_with_seconds())
+            built_images()
+        except AssetError as error:
+            pytest.exit(str(error), returncode=1)
+
+
+def built_images() -> Images:
+    """Return the images by the names that tests call them."""
+    return {
+        "operator": project_image("operator"),
+        "engine": project_image("engine"),
+        "redis": redis_image(),
+    }
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    """The images that the node has, by short names."""
+    return built_images()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeCluster]:
+    """The node of this session, with all images."""
+    if reason := hindrance():
+        told = os.environ.get("RECO_SKIP_PODS") == "1"
+        if os.environ.get("CI") == "true" and not told:
+            pytest.fail(f"{reason}. RECO_SKIP_PODS=1 lets CI pass without these tests.")
+        pytest.skip(reason)
+    archives = [image.archive for image in built_images().values()]
+    with NodeCluster(tmp_path_factory.mktemp("node"), archives) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def crds(node: NodeCluster) -> NodeCluster:
+    """The node with every kind of ours defined."""
+    node.kubectl("apply", "--server-side", "-f", str(CRDS))
+    node.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    return node
+
+
+@pytest.fixture(scope="session")
+def s3(node: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 on the host that pods reach, empty at first."""
+    log = tmp_path_factory.mktemp("s3") / "moto.log"
+    with S3Server(log, address=node.host_address) as server:
+        yield server
+
+
+@pytest.fixture
+def namespace(node: NodeCluster) -> Iterator[str]:
+    """A namespace for this test, where only pods of the strictest security standard may be."""
+    name = f"test-{secrets.token_hex(4)}"
+    node.kubectl("create", "namespace", name)
+    node.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name)
+    yield name
+    node.kubectl("delete", "namespace", name, "--wait=false")
