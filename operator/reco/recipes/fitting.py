@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from reco.recipes import als, linear, related
@@ -79,7 +80,6 @@ class _Data:
     learned: Histories
     labels: Labels | None
     items: Items | None
-    users: Users | None
     user_labels: UserLabels | None
     settings: Settings
 
@@ -89,7 +89,6 @@ def fit(
 ) -> Model:
     """Train a recipe on these rows."""
     catalogue, everyone = encode(log, items)
-    labels = _labels(catalogue, items)
     family = _FAMILIES[recipe.family]
     user_labels = family.users_of(users, settings)
     data = _Data(
@@ -99,9 +98,8 @@ def fit(
             settings.number("min_user_history_length_percentile", 0.0),
             settings.number("max_user_history_length_percentile", 1.0),
         ),
-        labels=labels,
+        labels=_labels(catalogue, items),
         items=items,
-        users=users,
         user_labels=user_labels,
         settings=settings,
     )
@@ -296,7 +294,7 @@ def _labels(catalogue: Catalogue, items: Items | None) -> Labels | None:
     return Labels.of(items.categories, catalogue.index(items.ids), len(catalogue.item_ids))
 
 
-def _likeness(data: _Data, scored: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Likeness | None:
+def _likeness(data: _Data, scored: NDArray[np.bool_]) -> Likeness | None:
     return None if data.labels is None else Likeness.of(data.labels, scored)
 
 
