@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hack.control_plane import ControlPlane
+from hack.kube_access import Cluster
 from reco.api.kinds import KINDS
 from reco.api.vocabulary import API_VERSION
 
@@ -35,7 +35,7 @@ def says(item: Mapping[str, Any] | None, type_: str) -> str:
 class Watcher:
     """Watches all kinds in one namespace, from `with` to its end."""
 
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+    def __init__(self, plane: Cluster, namespace: str) -> None:
         self._plane = plane
         self._namespace = namespace
         self._news = threading.Condition()

@@ -9,9 +9,12 @@ import pytest
 
 from hack.cache import AssetError, say_with_seconds
 from hack.images import Image, project_image, redis_image
+from hack.installing import install_operator
 from hack.node import NodeCluster, why_not
 from hack.node.cluster import prepare
 from hack.s3 import S3Server
+from tests.cluster.emulated import interactions
+from tests.e2e.estate import upload
 
 CRDS = Path(__file__).parents[2] / "crds"
 Images = Mapping[str, Image]
@@ -95,3 +98,17 @@ def namespace(node: NodeCluster) -> Iterator[str]:
     node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name)
     yield name
     node.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def operator(crds: NodeCluster, images: Images) -> NodeCluster:
+    """The node with the operator at work, as a Deployment."""
+    install_operator(crds, images["operator"], "--poll-fast=0.5", "--poll-slow=5")
+    return crds
+
+
+@pytest.fixture(scope="session")
+def data(s3: S3Server) -> S3Server:
+    """The S3 with a small data set where the quickstart's manifests look for it."""
+    upload(s3, interactions())
+    return s3

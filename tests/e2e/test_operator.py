@@ -3,18 +3,7 @@
 import json
 import secrets
 
-import pytest
-
-from hack.images import Image
-from hack.installing import install_operator
 from hack.node import NodeCluster
-
-
-@pytest.fixture
-def operator(crds: NodeCluster, images: dict[str, Image]) -> NodeCluster:
-    """The node with the operator at work, as a Deployment."""
-    install_operator(crds, images["operator"])
-    return crds
 
 
 def test_it_says_in_a_status_what_a_resource_waits_for(

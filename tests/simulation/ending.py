@@ -6,6 +6,7 @@ from typing import Any
 from reco.api.kinds import EXTERNAL_KINDS
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType as C
+from reco.api.vocabulary import ManagementPolicy
 from reco.decide import names
 from reco.decide.references import targets
 from tests.simulation.estate import User
@@ -98,7 +99,9 @@ class Ending:
         """Return why a Ready resource should not be Ready."""
         if resource.key.kind == "EngineClass":
             return None
-        if resource.key.kind == "Campaign" and resource.spec.desired_state == "Stopped":
+        observes = resource.spec.management_policy == "Observe"
+        stopped = resource.key.kind == "Campaign" and resource.spec.desired_state == "Stopped"
+        if stopped and not observes:
             found = self.rules.external_of(resource)
             named = [
                 c
@@ -122,6 +125,9 @@ class Ending:
         spec = resource.spec
         if resource.is_true(C.DRIFTED) or spec.drift_policy != "Correct":
             return None
+        waits = resource.condition(C.DEPENDENCIES_READY)
+        if spec.management_policy == "Observe" or (waits is not None and waits.status == "False"):
+            return None  # what is wanted can't be said, or is not carried out
         if resource.key.kind == "Campaign":
             shown = found.attributes["minProvisionedTPS"]
             failed = (
@@ -190,7 +196,9 @@ class Ending:
             case "InvalidSpec" | "UnsupportedFeature":
                 return self._invalid(resource)
             case "ExternalMissing":
-                return bool(resource.spec.adoption_policy == "Adopt")
+                spec = resource.spec
+                observes = spec.management_policy is ManagementPolicy.OBSERVE
+                return bool(spec.adoption_policy == "Adopt") or observes
             case "AwaitingQuota":
                 return kind in {"DatasetGroup", "Campaign"}
             case "OutOfSync":
@@ -223,6 +231,10 @@ class Ending:
                 and other.spec.solution_ref.name != resource.spec.solution_ref.name
             ):
                 return True
+        if resource.key.kind == "DatasetImportJob":  # its rows may have to be checked
+            dataset = by_key[Key("Dataset", resource.key.namespace, resource.spec.dataset_ref.name)]
+            schema = by_key.get(Key("Schema", dataset.key.namespace, dataset.spec.schema_ref.name))
+            return schema is not None and schema.deleted is not None
         if resource.key.kind == "Campaign":
             return not any(
                 other.key.kind == "SolutionVersion"

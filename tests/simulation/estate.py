@@ -19,6 +19,7 @@ from tests.simulation.world import ACCOUNT, REGION, World
 Manifest = dict[str, Any]
 
 CLASS = "personalize"
+OTHER_CLASS = "second"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/personalize"
 SCHEMAS: dict[str, list[tuple[str, Any]]] = {
     "interactions": [("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long")],
@@ -52,6 +53,7 @@ class User:
         self.wanted: dict[Key, Manifest] = {}
         """What should be there."""
         self.namespaces: list[str] = []
+        self.classes: list[str] = []
         self.edited: dict[Key, float] = {}
         """When a user last changed or deleted something."""
         self._token = 0
@@ -71,6 +73,12 @@ class User:
         class_ = manifest("EngineClass", "", CLASS, spec)
         class_["metadata"]["annotations"] = {ANNOTATION_DEFAULT_CLASS: "true"}
         self._want(class_)
+        if rng.random() < 0.3:
+            other = copy.deepcopy(spec)
+            other["personalize"]["tags"] = {"team": "other"}
+            self._maybe(other, "deletionPolicy", 0.5, ("Delete", "Retain"))
+            self._want(manifest("EngineClass", "", OTHER_CLASS, other))
+        self.classes = [key.name for key in self.wanted]
         self.namespaces = ["shop", "films"][: rng.choice((1, 1, 2))]
         for namespace in self.namespaces:
             for name in ("interactions", "items"):
@@ -80,7 +88,8 @@ class User:
 
     def _draw_group(self, namespace: str, group: str) -> None:
         rng = self.rng
-        spec = self._shared({"engineClassName": CLASS} if rng.random() < 0.5 else {})
+        chosen = {"engineClassName": rng.choice(self.classes)} if rng.random() < 0.5 else {}
+        spec = self._shared(chosen)
         self._want(manifest("DatasetGroup", namespace, group, spec))
         types = ["Interactions", "Items"][: rng.choice((1, 1, 2))]
         for type_ in types:
@@ -163,7 +172,8 @@ class User:
         self._maybe(spec, "driftPolicy", 0.2, ("Warn", "Ignore", "Correct"))
         self._maybe(spec, "adoptionPolicy", 0.05, ("Never", "Adopt"))
         self._maybe(spec, "tags", 0.2, ({"env": "test"}, {"env": "prod", "cost": "1"}))
-        return spec
+        self._maybe(spec, "managementPolicy", 0.03, ("Observe",))
+        return _allowed(spec)
 
     def _maybe(self, into: dict[str, Any], name: str, chance: float, values: Any) -> None:
         if self.rng.random() < chance:
@@ -245,7 +255,7 @@ class User:
         if kind == "EngineClass":
             spec["deletionPolicy"] = rng.choice(("Delete", "Retain"))
             return
-        match rng.randrange(5):
+        match rng.randrange(6):
             case 0:
                 spec["tags"] = rng.choice(({"env": "a"}, {"env": "b", "x": "y"}, {}))
             case 1:
@@ -254,8 +264,11 @@ class User:
                 spec["deletionPolicy"] = rng.choice(("Delete", "Delete", "Retain"))
             case 3:
                 spec["driftPolicy"] = rng.choice(("Correct", "Correct", "Warn", "Ignore"))
+            case 4:
+                spec["managementPolicy"] = rng.choice(("Manage", "Manage", "Observe"))
             case _:
                 pass
+        _allowed(spec)
 
     def _edit_Campaign(self, key: Key, spec: dict[str, Any]) -> None:  # noqa: N802 - a kind
         rng, solution = self.rng, spec["solutionRef"]["name"]
@@ -408,6 +421,13 @@ class User:
             annotations = wanted["metadata"].get("annotations", {})
             annotations.pop(ANNOTATION_PAUSED, None)
         self.apply_all()
+
+
+def _allowed(spec: dict[str, Any]) -> dict[str, Any]:
+    """Take out of a spec what the CRD refuses in one that only observes."""
+    if spec.get("managementPolicy") == "Observe" and spec.get("deletionPolicy") == "Delete":
+        del spec["deletionPolicy"]
+    return spec
 
 
 def _replacing(old: Any, new: Any) -> Any:

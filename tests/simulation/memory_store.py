@@ -180,6 +180,14 @@ class MemoryStore:
         }
         self._store("MODIFIED", before, {**before, "metadata": metadata}, manager, "delete")
 
+    def collect_garbage(self) -> None:
+        """Delete what belongs to owners that are all gone, as the garbage collector does."""
+        living = {body["metadata"]["uid"] for body in self.objects.values()}
+        for key, body in list(self.objects.items()):
+            owners = body["metadata"].get("ownerReferences", ())
+            if owners and not any(owner["uid"] in living for owner in owners):
+                self.delete(key, manager="garbage-collector")
+
     def create_namespace(self, name: str) -> str:
         """Make a namespace and return its UID."""
         return self.namespaces.setdefault(name, self._new_uid())

@@ -27,6 +27,8 @@ _TYPES = {type_.value for type_ in ConditionType}
 _REASONS = {reason.value for reason in Reason}
 _PASSING = {"Throttled", "AwaitingQuota", "OutOfSync", "ExternalFailure", "Creating"}
 """Reasons of troubles that pass, while which Ready keeps its value."""
+_HEARD_WITHIN = 900.0
+"""Seconds in which an edit is sure to have reached every process that may still act."""
 _KIND_OF_NOUN = {
     "dataset-group": "DatasetGroup",
     "schema": "Schema",
@@ -189,7 +191,8 @@ class Rules:
             return False
         chosen = resource.spec.deletion_policy
         if chosen is None:
-            class_ = self.world.server.get(Key("EngineClass", "", "personalize"))
+            name = resource.status.engine_class_name or "personalize"
+            class_ = self.world.server.get(Key("EngineClass", "", name))
             default = (class_ or {}).get("spec", {}).get("deletionPolicy")
             chosen = DeletionPolicy(default) if default else None
         if chosen is None:
@@ -233,6 +236,21 @@ class Rules:
             self.world.problem("R6", f"{operation} of {arn}, which is somebody else's")
         if operation.startswith(("Delete", "Stop")):
             self._deletion(operation, arn)
+        elif not operation.startswith("Create"):
+            self._only_observed(operation, arn)
+
+    def _only_observed(self, operation: str, arn: str) -> None:
+        """R6: what has been only observed for a while is never changed."""
+        found = self.world.emulator._world.store.get(arn)
+        for resource in self.resources(found.kind) if found is not None else ():
+            recorded = resource.status.external
+            if recorded is None or recorded.arn != arn or resource.spec is None:
+                continue
+            if resource.spec.management_policy is not ManagementPolicy.OBSERVE:
+                return
+            edited = self.world.user.edited.get(resource.key, 0.0)
+            if self.world.loop.time() - edited > _HEARD_WITHIN:
+                self.world.problem("R6", f"{operation} of {arn}, which is only observed")
 
     def _deletion(self, operation: str, arn: str) -> None:
         """R5: only what a deleted resource, a stopped campaign or a failed creation asks for."""

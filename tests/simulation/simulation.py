@@ -85,6 +85,7 @@ class _Simulation:
         world.server.create_namespace("kube-system")
         self.user.draw()
         self._make_foreign()
+        world.loop.spawn(None, self._collect_garbage())
         for replica in ("a", "b")[: self.rng.choice((1, 2, 2))]:
             world.start(replica)
         await self._storm()
@@ -107,6 +108,11 @@ class _Simulation:
         if world.problems:
             return
         await self._farewell(ending)
+
+    async def _collect_garbage(self) -> None:
+        while True:
+            await asyncio.sleep(30.0)
+            self.world.server.collect_garbage()
 
     # --- the storm ---------------------------------------------------------------------------
 
@@ -320,9 +326,8 @@ class _Simulation:
             if "namespace" in metadata:
                 server.create_namespace(metadata["namespace"])
             metadata["ownerReferences"] = [
-                {**owner, "uid": uids[owner["uid"]]}
+                {**owner, "uid": uids.get(owner["uid"], owner["uid"])}
                 for owner in metadata.get("ownerReferences", ())
-                if owner["uid"] in uids
             ]
             made = server.create({**body, "metadata": metadata})
             uids[metadata["uid"]] = made["metadata"]["uid"]

@@ -136,10 +136,6 @@ class Reason(StrEnum):
     """The external object is being deleted."""
     DEPENDENTS_EXIST = "DependentsExist"
     """Other resources, or things in the engine, still need this one; the message names them."""
-    RETAINED = "Retained"
-    """The external object stays when the resource goes."""
-    SUPERSEDED = "Superseded"
-    """A newer version serves."""
     INTERNAL_ERROR = "InternalError"
     """The operator itself failed; its log has the traceback."""
 

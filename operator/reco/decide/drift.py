@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reco.api.vocabulary import ConditionType as C
-from reco.api.vocabulary import DriftPolicy, Reason
+from reco.api.vocabulary import DriftPolicy, ManagementPolicy, Reason
 from reco.decide import names, ownership, pictures, refusals
 from reco.decide.model import (
     MOVING,
@@ -20,9 +20,11 @@ from reco.decide.model import (
     UpdateExternal,
     Verdict,
     Waiting,
+    digest,
 )
 from reco.decide.requests import forced
 
+NEVER_APPLIED = digest("only observed")
 _BRIEF = 160
 _SHOWN = 5
 
@@ -37,6 +39,8 @@ def decide(situation: Situation, observed: Observed) -> Decision:
     differing = {
         key: value for key, value in desired.fields.items() if observed.fields.get(key) != value
     }
+    if situation.resource.spec.management_policy is ManagementPolicy.OBSERVE:
+        return _only_observed(situation, observed, differing)
     tagging = _tagging(situation, observed, desired)
     if not differing and tagging is None:
         return Decision(
@@ -52,6 +56,27 @@ def _applied(situation: Situation, desired: Desired) -> dict[str, Any]:
         "generation": situation.resource.generation,
         "tagKeys": sorted(desired.tags) if desired.tags else None,
     }
+
+
+def _only_observed(
+    situation: Situation, observed: Observed, differing: Mapping[str, Any]
+) -> Decision:
+    """Show what is only watched. Others can build on it; a difference is shown and stays.
+
+    It counts as never applied: once it is to be managed, all of it is compared anew, and by its
+    tags whose it is.
+    """
+    applied = {
+        "digest": NEVER_APPLIED,
+        "generation": situation.resource.generation,
+        "tagKeys": None,
+    }
+    if differing:
+        says = f"{_differences(observed, differing, None)}; it is only observed"
+        conditions = pictures.drifted(situation, says)
+    else:
+        conditions = pictures.in_sync(situation, f"{observed.name} is as wanted")
+    return Decision(conditions, status={"applied": applied, "refusal": None})
 
 
 def _out_of_sync(

@@ -166,7 +166,7 @@ def _due(
     if jobs:  # a status write may have been lost; the job itself knows what it read
         last_source = runs.input_of(jobs[0], last_source)
     plan = _plan(resource)
-    last_failed = bool(jobs) and not runs.good(jobs[0])
+    last_failed = bool(jobs) and runs.failed(jobs[0])
     if last_source is None:
         return runs.Trigger("Initial", names.triggered_child(resource.key.name, source))
     changed = source != last_source

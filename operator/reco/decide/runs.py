@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reco.api.resource import Resource
-from reco.api.vocabulary import ANNOTATION_RUN_NOW, API_VERSION, GROUP, ConditionType
+from reco.api.vocabulary import ANNOTATION_RUN_NOW, API_VERSION, GROUP, ConditionType, Reason
 from reco.decide import names
 from reco.decide.conditions import timestamp
 from reco.decide.model import Action, CreateResource, DeleteResource
@@ -54,6 +54,18 @@ def finished(run: Resource) -> bool:
 def good(run: Resource) -> bool:
     """Whether a run has ended well."""
     return run.is_true(ConditionType.SUCCEEDED)
+
+
+def failed(run: Resource) -> bool:
+    """Whether a run has not ended well, and the engine had a part in it.
+
+    One whose name somebody else holds was never tried: another under another name is no better.
+    """
+    condition = run.condition(ConditionType.SUCCEEDED)
+    return not good(run) and (condition is None or condition.reason not in _NOT_OURS)
+
+
+_NOT_OURS = frozenset({Reason.NAME_CONFLICT, Reason.OWNED_ELSEWHERE})
 
 
 def input_of(run: Resource, otherwise: str | None) -> str | None:

@@ -260,7 +260,7 @@ def _due(
     if not versions and last_input is None and not any(v.state in _LIVE for v in external):
         name = names.scheduled_child(resource.key.name, resource.created)
         return runs.Trigger("Initial", name, None, TrainingMode.FULL.value)
-    last_failed = bool(versions) and not runs.good(versions[0])
+    last_failed = bool(versions) and runs.failed(versions[0])
     if last_failed and runs.input_of(versions[0], last_input) not in {None, input_}:
         name = names.triggered_child(resource.key.name, input_)
         return runs.Trigger("Changed", name, None, TrainingMode.FULL.value)

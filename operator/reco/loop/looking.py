@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import ConditionType
+from reco.api.vocabulary import ConditionType, ManagementPolicy
 from reco.decide import deletion, engine_class, requests
 from reco.decide.model import (
     Decision,
@@ -177,6 +177,7 @@ def _tags_wanted(resource: Resource, desired: Wish) -> bool:
         isinstance(desired, Desired)
         and desired.tags is not None
         and not resource.kind.runs_to_completion
+        and resource.spec.management_policy is ManagementPolicy.MANAGE
         and (
             applied is None
             or applied.digest != desired.digest

@@ -25,6 +25,7 @@ from reco.decide.model import (
     Timing,
     Waiting,
 )
+from reco.decide.references import usable
 from tests.support.situations import (
     ENGINE,
     IDENTITY,
@@ -130,7 +131,32 @@ def test_observe_changes_nothing_whatever_differs() -> None:
     decision = decide(situation(campaign, observation=there))
 
     assert decision.actions == ()
-    assert shown(campaign, decision)["Available"].startswith("True")
+    picture = shown(campaign, decision)
+    assert picture["Ready"] == "True/InSync"
+    assert picture["Available"].startswith("True")
+    assert picture["Drifted"] == "True/Drifted"
+    assert "Reconciling" not in picture, "nothing is being carried out"
+
+
+def test_others_can_build_on_what_is_only_observed_whoever_owns_it() -> None:
+    group = resource("DatasetGroup", spec={"managementPolicy": "Observe"}, finalizers=())
+
+    decision = decide(situation(group, observation=observed(group, WANTED, tags=THEIRS)))
+
+    assert shown(group, decision)["Ready"] == "True/InSync"
+    assert usable(resource("DatasetGroup", status=written(group, decision)))
+
+
+def test_r6_whose_it_is_is_asked_again_once_it_is_no_longer_only_observed() -> None:
+    watched = resource("Campaign", spec={"managementPolicy": "Observe"}, finalizers=())
+    seen = decide(situation(watched, observation=observed(watched, WANTED, tags=None)))
+    managed = resource("Campaign", status=written(watched, seen), finalizers=())
+    assert managed.status.applied.digest != WANTED.digest, "so that its tags are read"
+
+    decision = decide(situation(managed, observation=observed(managed, WANTED, tags=THEIRS)))
+
+    assert decision.actions == ()
+    assert shown(managed, decision)["Ready"] == "False/OwnedElsewhere"
 
 
 def going(kind: str = "Campaign", policy: str = "Delete", **more: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reco.api.resource import Resource
+from reco.decide import runs
 from reco.decide.lifecycle import decide
 from reco.decide.model import (
     CreateResource,
@@ -251,6 +252,24 @@ def test_r6_what_may_be_the_services_own_training_is_only_observed(
     ]
 
     assert action.manifest["spec"]["managementPolicy"] == policy
+
+
+def test_r4_a_version_that_somebody_else_holds_is_no_reason_to_train_again() -> None:
+    of = solution(lastInput="x")
+    held = resource(
+        "SolutionVersion",
+        "sol-1",
+        owner=of,
+        annotations={runs.ANNOTATION_INPUT: "other"},
+        status={
+            "conditions": [
+                condition("Succeeded", "False", "NameConflict"),
+                condition("Stalled", "True", "NameConflict"),
+            ]
+        },
+    )
+
+    assert started(decide(at(of, [held]))) == []
 
 
 def test_a_version_that_somebody_forgot_on_purpose_stays_forgotten() -> None:

@@ -71,11 +71,11 @@ def test_a_version_wakes_the_campaigns_that_follow_its_solution(
     assert woken(cache, before, after) == ["solution", "campaign"]
 
 
-def test_a_dataset_wakes_the_solutions_of_its_group(
+def test_a_dataset_wakes_the_solutions_and_trackers_of_its_group(
     cache: Cache, body: Callable[..., Body]
 ) -> None:
     before, after = body("Dataset", "dataset"), body("Dataset", "dataset", 2, status=READY)
-    assert woken(cache, before, after) == ["group", "solution"]
+    assert woken(cache, before, after) == ["group", "solution", "tracker"]
 
 
 def test_a_touch_that_changes_nothing_wakes_nobody(cache: Cache, body: Callable[..., Body]) -> None:
