@@ -6,7 +6,6 @@ can't take a user in that they were not trained with (BPR), so both learn from w
 show as well, which flatters them.
 """
 
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +19,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import Dataset
+from benchmarks.recipes.scale import peak_megabytes
 from reco.recipes import train
 from reco.recipes.encoding import Log
 from reco.recipes.linear import LinearSettings
@@ -142,7 +142,7 @@ def measure(dataset: Dataset, case: Case, folds: Sequence[NDArray[np.str_]]) -> 
         per_user(every) | textbook_per_user(every),
         float(np.mean([coverage(of_fold, size) for of_fold in of_folds])),
         float(np.mean(seconds)),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_megabytes(),
     )
 
 

@@ -6,7 +6,6 @@ from files. Each training has a process of its own, so that peak memory is its o
 """
 
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -132,6 +131,15 @@ class Cost:
     artefact_megabytes: float
 
 
+def peak_megabytes() -> float:
+    """Return the most memory this process ever had.
+
+    Not `ru_maxrss`, which starts with what the parent had when it forked.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def measure(recipe: str, factor: float) -> Cost:
     """Train once in this process, reading the data as it is made up."""
     size = Size(factor)
@@ -149,7 +157,7 @@ def measure(recipe: str, factor: float) -> Cost:
         interactions=size.interactions,
         seconds=round(seconds, 2),
         processor_seconds=round(processor, 2),
-        peak_megabytes=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        peak_megabytes=round(peak_megabytes()),
         predicted_megabytes=round(predicted / 2**20),
         artefact_megabytes=round(artefact / 2**20, 1),
     )
