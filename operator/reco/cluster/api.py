@@ -148,6 +148,7 @@ class KubernetesAPI:
             StoreError: if it is refused or breaks off.
         """
         query = {**query, "watch": "true", "timeoutSeconds": seconds}
+        response = None
         try:
             response = await self._send("GET", path, query, None, {"Accept": "application/json"})
             if response.status >= _ERRORS:
@@ -158,6 +159,9 @@ class KubernetesAPI:
                         yield _decode(line)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise StoreUnavailable(f"WATCH {path}: {error or 'no end in time'}") from error
+        finally:
+            if response is not None:
+                response.response.close()
 
     async def _answer(
         self,

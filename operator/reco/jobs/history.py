@@ -88,7 +88,9 @@ class History:
     def users(self) -> Users | None:
         """Return the users data set; None if there is none."""
         table = self._rows("Users", "USER_ID")
-        return None if table is None else Users(*_users(table))
+        if table is None:
+            return None
+        return Users(_strings(table["USER_ID"]), _categories(table, "USER_ID"))
 
     def _first_mentions(self, progress: Callable[[str, float], None]) -> NDArray[np.bool_]:
         """Return which rows of all event files, in order, are the first with their id."""
@@ -168,10 +170,6 @@ def _interactions(batch: pa.RecordBatch) -> Interactions:
         if "EVENT_VALUE" in names
         else None,
     )
-
-
-def _users(table: pa.Table) -> tuple[NDArray[np.str_], Mapping[str, NDArray[np.str_]]]:
-    return _strings(table["USER_ID"]), _categories(table, "USER_ID")
 
 
 def _categories(table: pa.Table, key: str) -> dict[str, NDArray[np.str_]]:

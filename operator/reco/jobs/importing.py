@@ -137,7 +137,7 @@ def _checked(
     """Check a batch and note what is bad in it, in the order of the lines."""
     checked = checks.check(batch.columns, task.fields) if batch.columns else None
     found = [(one.line, one.reason) for one in batch.malformed[:_SHOWN]]
-    findings.rejected += len(batch.malformed)
+    findings.rejected += len(batch.malformed) + batch.unlisted
     if checked is not None:
         findings.rows += checked.good.num_rows
         findings.rejected += checked.rejected
@@ -172,7 +172,8 @@ def _judge(task: ImportTask, findings: _Findings) -> None:
 
 def _files(task: ImportTask) -> tuple[Source, Sequence[Entry]]:
     try:
-        source = Sources(task.sources, task.sources_path).open(task.source)
+        sources = Sources(task.sources, task.sources_path, apart_from=task.group.storage)
+        source = sources.open(task.source)
         return source, list(source.files())
     except NotFound as error:
         raise Refused(Outcome.NOT_FOUND, f"{_INVALID_LOCATION} {error}") from error

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self, TextIO
 
+from reco.workload.progress import line
+
 EVERY: Final = 3.0
 
 
@@ -59,26 +61,25 @@ class Progress:
 
     def message(self, text: str, level: str = "info") -> None:
         """Say something for people."""
-        self._line(level=level, message=text)
+        self._write(json.dumps({"time": _now(), "level": level, "message": text}))
 
     def _tell(self) -> None:
         with self._lock:
             stage, share = self._latest
             self._told = time.monotonic()
-        self._line(
-            level="info",
-            progress=round(min(max(share, 0.0), 1.0), 4),
-            stage=stage,
-            seconds=round(time.monotonic() - self._started, 1),
-        )
+        seconds = round(time.monotonic() - self._started, 1)
+        self._write(line(stage, share, time=_now(), seconds=seconds))
 
-    def _line(self, **members: object) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    def _write(self, text: str) -> None:
         output = self._output or sys.stdout
-        output.write(f"{json.dumps({'time': now, **members})}\n")
+        output.write(f"{text}\n")
         output.flush()
 
     def _repeat(self) -> None:
         while not self._done.wait(self._every / 3):
             if time.monotonic() - self._told >= self._every:
                 self._tell()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

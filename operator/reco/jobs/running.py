@@ -63,9 +63,10 @@ def run(
             message="The pod was told to stop before the work was done: nothing of it counts. "
             "Trying again may help",
         )
-    progress = Progress()
-    Path(environment.get(LOG_VARIABLE, TERMINATION_LOG)).write_bytes(result.encode())
-    progress.message(
+    named = environment.get(LOG_VARIABLE)
+    if named or TERMINATION_LOG.exists():  # the latter in pods alone
+        Path(named or TERMINATION_LOG).write_bytes(result.encode())
+    Progress().message(
         f"{result.outcome}: {result.message}" if result.message else result.outcome,
         "info" if result.outcome is Outcome.SUCCEEDED else "error",
     )

@@ -27,6 +27,8 @@ _ROWS: Final = 1 << 16
 _BUFFER: Final = 1 << 20
 """Bytes of a Parquet column read at a time."""
 _SHOWN: Final = 60
+_LISTED: Final = 100_000
+"""Malformed records kept in memory while they wait for the good ones around them."""
 _PARQUET_TYPES: Final = {
     "string": (pa.types.is_integer,),
     "int": (pa.types.is_integer,),
@@ -53,12 +55,13 @@ class Batch:
     """Some records of a file: columns of text by name, and the malformed ones in between.
 
     `lines` says where each of the former stands: in CSV the header is line 1 and every record is a
-    line, in Parquet the first row is 1.
+    line, in Parquet the first row is 1. `unlisted` is how many more malformed ones there are.
     """
 
     columns: dict[str, pa.Array]
     lines: Sequence[int]
     malformed: Sequence[Malformed] = ()
+    unlisted: int = 0
 
 
 def read(name: str, opened: Opener, fields: Sequence[Field_]) -> Iterator[Batch]:
@@ -92,8 +95,13 @@ def _csv(
     _check_columns(name, _header(opened, compression), fields)
     names = [field.name for field in fields]
     malformed: list[Malformed] = []
+    unlisted = 0
 
     def note(row: pc_csv.InvalidRow) -> str:
+        nonlocal unlisted
+        if len(malformed) >= _LISTED:  # a file of another sort: which lines, is known by now
+            unlisted += 1
+            return "skip"
         malformed.append(
             Malformed(
                 row.number,
@@ -124,8 +132,8 @@ def _csv(
             passed = [one for one in malformed if one.line < line]
             malformed[:] = malformed[len(passed) :]
             yield Batch(dict(zip(names, batch.columns, strict=True)), lines, passed)
-    if malformed:
-        yield Batch({}, (), malformed)
+    if malformed or unlisted:
+        yield Batch({}, (), malformed, unlisted)
 
 
 def _lines(first: int, rows: int, malformed: Sequence[Malformed]) -> Sequence[int]:

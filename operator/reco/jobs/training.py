@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from reco import recipes
 from reco.jobs.history import History
 from reco.jobs.progress import Progress
@@ -31,6 +33,8 @@ from reco.workload.tasks import TrainTask
 
 _THREADS: Final = "OPENBLAS_NUM_THREADS"
 _MEBIBYTE: Final = 1 << 20
+_READING: Final = 64 << 20
+"""Bytes that reading takes beside what training does: pyarrow, the S3 client, a batch of rows."""
 _LEAST_USERS: Final = 25
 
 
@@ -112,13 +116,14 @@ def _check_settings(task: TrainTask) -> None:
 def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progress) -> _Trained:
     base = _newest_full(task, store, places) if task.mode == "Update" else None
     history = History(store, places)
+    # Users and items are known once they are read; what is sure to be too much is refused before.
     _check_memory(task, history.imported, _LEAST_USERS, 0)
     try:
         items, users = history.items(), history.users()
         read_so_far = progress.part(0.0, 0.3)
         log = Log.of(history.interactions(read_so_far), task.event_type, task.event_value_threshold)
-        catalogue = len(log.item_ids) if items is None else max(len(items.ids), len(log.item_ids))
-        _check_memory(task, len(log), len(log.user_ids), catalogue)
+        known = log.item_ids if items is None else np.union1d(items.ids, log.item_ids)
+        _check_memory(task, len(log), len(log.user_ids), len(known), _size(items) + _size(users))
         if base is not None:
             progress("updating", 0.5)
             # Nothing is learned anew, so the metrics are those of what it goes on from.
@@ -131,7 +136,7 @@ def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progre
             hyperparameters=task.hyperparameters,
             seed=task.seed,
             threads=int(os.environ.get(_THREADS, "1")),
-            progress=progress.part(0.3, 0.95),
+            progress=_unfinished(progress.part(0.3, 0.95)),
         )
     except TrainingDataError as error:
         raise Refused(
@@ -140,8 +145,17 @@ def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progre
     return _Trained(model, {name: float(value) for name, value in metrics.items()}, log)
 
 
-def _check_memory(task: TrainTask, interactions: int, users: int, items: int) -> None:
-    needed = recipes.predict(task.recipe, users=users, items=items, interactions=interactions)
+def _unfinished(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
+    """Leave out the end of the computation: the model is not stored yet."""
+    return lambda stage, share: progress(stage, share) if share < 1 else None
+
+
+def _check_memory(
+    task: TrainTask, interactions: int, users: int, items: int, columns: int = 0
+) -> None:
+    """Refuse what needs too much; `columns` is the bytes of items' and users' own columns."""
+    needed = _READING + columns
+    needed += recipes.predict(task.recipe, users=users, items=items, interactions=interactions)
     if task.memory_limit is None or needed <= task.memory_limit:
         return
     raise Refused(
@@ -152,6 +166,12 @@ def _check_memory(task: TrainTask, interactions: int, users: int, items: int) ->
         predictedBytes=needed,
         memoryLimit=task.memory_limit,
     )
+
+
+def _size(rows: recipes.Items | recipes.Users | None) -> int:
+    if rows is None:
+        return 0
+    return rows.ids.nbytes + sum(column.nbytes for column in rows.categories.values())
 
 
 def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:

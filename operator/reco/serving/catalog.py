@@ -143,9 +143,9 @@ class Catalog(Application):
 
 def serve(task: CatalogTask) -> int:
     """Serve until told to end; return the exit code."""
-    contents = Contents(
-        open_storage(task.group.storage), task.group, Sources(task.sources, task.sources_path)
-    )
+    storage = task.group.storage
+    sources = Sources(task.sources, task.sources_path, apart_from=storage)
+    contents = Contents(open_storage(storage), task.group, sources)
     return run(lambda: Catalog(task, contents), partial(_working, contents), task.port)
 
 

@@ -8,8 +8,9 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reco.storage.folder import FolderStore
-from reco.storage.port import Entry, NotFound, ObjectStore
+from reco.storage.port import AccessDenied, Entry, NotFound, ObjectStore
 from reco.storage.s3 import S3Store, client_of
+from reco.workload.storage import GROUPS
 from reco.workload.tasks import S3, SOURCE_PREFIX, SOURCES, Storage
 
 _NEGLECTED: Final = ("_", ".")
@@ -65,13 +66,24 @@ class Sources:
     """Opens locations that users wrote."""
 
     def __init__(
-        self, s3: S3, folder: str = SOURCES, environment: Mapping[str, str] = os.environ
+        self,
+        s3: S3,
+        folder: str = SOURCES,
+        *,
+        apart_from: Storage | None = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Say at which S3 endpoint, and below which folder, locations may lie.
 
-        Credentials for sources alone come from the environment, as `SOURCE_PREFIX` says.
+        Args:
+            s3: the endpoint.
+            folder: the folder.
+            apart_from: storage of ours, in which no source may lie: credentials may be the same,
+                and what other groups keep is none of this one's business.
+            environment: has credentials for sources alone, as `SOURCE_PREFIX` says.
         """
         self._s3 = s3
+        self._apart_from = apart_from.s3 if apart_from is not None else None
         self._folder = Path(folder)
         self._credentials = {
             name.removeprefix(SOURCE_PREFIX): value
@@ -84,12 +96,14 @@ class Sources:
 
         Raises:
             NotFound: it is neither.
+            AccessDenied: it lies in storage of ours.
         """
         parts = urlsplit(location, allow_fragments=False)
         if parts.scheme == "s3" and parts.netloc:
             # A key is taken as it stands: `?` and `%` are letters of it.
             key = location.removeprefix(f"s3://{parts.netloc}").strip("/")
             s3 = self._s3.model_copy(update={"bucket": parts.netloc, "prefix": ""})
+            self._check_apart(location, s3, key)
             return Source(location, S3Store(s3, client_of(s3, self._credentials)), key)
         path = Path(unquote(location.removeprefix("file://")))
         if parts.scheme == "file" and path.is_relative_to(self._folder):
@@ -99,3 +113,15 @@ class Sources:
             f"{location} is no location of data: write s3://bucket/file-or-prefix, or "
             f"file://{self._folder}/path on a mounted volume"
         )
+
+    def _check_apart(self, location: str, s3: S3, key: str) -> None:
+        ours = self._apart_from
+        if ours is None or (ours.endpoint_url, ours.bucket) != (s3.endpoint_url, s3.bucket):
+            return
+        root = f"{ours.prefix.strip('/')}/{GROUPS}/".lstrip("/")
+        asked = f"{key}/" if key else ""
+        if asked.startswith(root) or root.startswith(asked):
+            raise AccessDenied(
+                f"{location} may not be read: s3://{ours.bucket}/{root} is where dataset groups "
+                f"are kept. Name a prefix apart from it"
+            )

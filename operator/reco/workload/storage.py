@@ -25,6 +25,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
+GROUPS: Final = "groups"
+"""The folder of everything."""
 _LONGEST: Final = 200
 """Letters of a folder's name: file systems end at 255 bytes."""
 
@@ -126,7 +128,7 @@ class Places:
 
     def __init__(self, group: str) -> None:
         """Name the group by its external name."""
-        self.root = f"groups/{_part(group)}"
+        self.root = f"{GROUPS}/{_part(group)}"
 
     @property
     def owner(self) -> str:

@@ -162,6 +162,16 @@ def test_the_first_ten_of_many_bad_rows_are_shown_in_order(
     assert "20 of 60 rows are at fault" in result.message
 
 
+def test_a_file_of_nothing_but_malformed_rows_is_counted(
+    job: Jobs, group: Group, sources: Path
+) -> None:
+    (sources / "a.csv").write_text(HEADER + "u;i;1\n" * 250_000)
+    result = job("import", task(group, sources, "a.csv"))
+    assert result.outcome == "InvalidData"
+    assert (result.details["rows"], result.details["rejectedRows"]) == (0, 250_000)
+    assert [shown["line"] for shown in result.details["badRows"]] == list(range(2, 12))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

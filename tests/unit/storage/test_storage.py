@@ -224,6 +224,23 @@ def test_a_location_of_another_sort_is_refused(location: str) -> None:
         Sources(S3()).open(location)
 
 
+@pytest.mark.parametrize("key", ["", "reco", "reco/groups", "reco/groups/bank/x.parquet"])
+def test_no_source_lies_where_groups_are_kept(key: str) -> None:
+    ours = S3(bucket="data", prefix="reco/", endpoint_url="http://s3")
+    storage = Storage(s3=ours)
+    sources = Sources(S3(endpoint_url="http://s3"), apart_from=storage, environment={})
+    with pytest.raises(AccessDenied, match="Name a prefix apart from it"):
+        sources.open(f"s3://data/{key}")
+    for apart in (
+        f"s3://other/{key}",
+        "s3://data/reco/group",
+        "s3://data/rec",
+        "s3://data/reco/in",
+    ):
+        sources.open(apart)
+    Sources(S3(), apart_from=storage, environment={}).open(f"s3://data/{key}")
+
+
 def test_storage_without_a_place_is_refused() -> None:
     with pytest.raises(ValueError, match=r"s3\.bucket or path"):
         open_storage(Storage())

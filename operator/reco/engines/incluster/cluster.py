@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from reco.cluster.errors import StoreConflict, StoreError, StoreExists, StoreNotFound
 from reco.engines.incluster.objects import (
+    APIS,
     Manifest,
     ObjectKey,
     collection,
@@ -151,7 +152,8 @@ class Cluster:
                 query=query,
             )
             for item in page["items"]:
-                whole = {"kind": kind, **item}
+                # Items of a list carry neither their kind nor their version.
+                whole = {"apiVersion": APIS[kind][0], "kind": kind, **item}
                 found[key_of(whole)] = whole
             version = page["metadata"]["resourceVersion"]
             token = page["metadata"].get("continue", "")

@@ -19,6 +19,7 @@ from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.objects import Manifest, ObjectKey
 from reco.engines.incluster.place import Place, group_of
 from reco.engines.incluster.rendering import COMPLETE, ROLLED_OUT, Rendering
+from reco.workload import progress
 from reco.workload.addresses import arn
 from reco.workload.storage import VersionManifest
 
@@ -164,7 +165,8 @@ def _advice(part: str, class_name: str) -> dict[str, str]:
 async def _progress(known: Known, seen: Seen, ran: states.Ran) -> str | None:
     if ran.pod is None:
         return ran.doing
-    return await known.cluster.last_line(seen.resource.key.namespace, ran.pod) or ran.doing
+    logged = await known.cluster.last_line(seen.resource.key.namespace, ran.pod)
+    return progress.described(logged or "") or ran.doing
 
 
 async def _version(known: Known, seen: Seen) -> Judged | Absent:

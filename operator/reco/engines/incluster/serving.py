@@ -13,12 +13,12 @@ from reco.engines.incluster import pods, schemas
 from reco.engines.incluster.place import Place, address, group_of, runtime_name
 from reco.engines.incluster.pods import Program
 from reco.engines.incluster.records import recipe_of
-from reco.engines.incluster.rendering import Rendered, Rendering
+from reco.engines.incluster.rendering import Rendered, Rendering, id_of
 from reco.workload.addresses import PORT, arn, campaign_service, service
 from reco.workload.tasks import CollectorTask, ConsumerTask, RankerTask
 
 ANNOTATION_VERSION: Final = "reco.dev/solution-version"
-"""On a ranker's pods: the external name of the version that they serve."""
+"""On a ranker's pods: the id of the version that they serve."""
 _RANKER: Final = Resources(cpu="250m", memory="512Mi")
 _EVENTS: Final = Resources(cpu="100m", memory="256Mi")
 _TRACKERS: Final = uuid.UUID("6a1f3f0e-6d0f-5d53-9c0b-3e1f0a7b9d11")
@@ -64,9 +64,7 @@ def campaign(resource: Resource, references: References, place: Place) -> Render
     )
     name = campaign_service(names.external_name(resource), resource.key.namespace)
     rankers = pods.deployment(place, resource, name, program)
-    rankers["spec"]["template"]["metadata"]["annotations"] = {
-        ANNOTATION_VERSION: names.external_name(version)
-    }
+    rankers["spec"]["template"]["metadata"]["annotations"] = {ANNOTATION_VERSION: id_of(version)}
     return Rendered(
         [
             rankers,

@@ -1,0 +1,125 @@
+"""The in-cluster engine's view of its objects, against a real API server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from hack.control_plane import ControlPlane
+from reco.cluster.api import KubernetesAPI, load_configuration
+from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, Cluster
+from reco.engines.incluster.objects import ObjectKey, key_of, manifest, within
+
+# A loop that ends at once leaves aiohttp no time to see its TLS connections closed.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+OWNER = "schema-0123456789abcdef"
+
+
+def config_map(namespace: str, name: str = "said", **data: str) -> dict[str, Any]:
+    labels = {LABEL_CLASS: namespace, LABEL_OWNER: OWNER}
+    return manifest("ConfigMap", namespace, name, labels, data=data)
+
+
+@asynccontextmanager
+async def view(plane: ControlPlane, namespace: str) -> AsyncIterator[Cluster]:
+    """Look at the objects of the class named as the namespace."""
+    api = KubernetesAPI(await load_configuration(plane.kubeconfig))
+    cluster = Cluster(api, namespace, (namespace,))
+    news = asyncio.Event()
+    running = asyncio.create_task(cluster.run(lambda _object: news.set()))
+    cluster.news = news  # type: ignore[attr-defined]  # what the test waits for
+    try:
+        async with asyncio.timeout(20):
+            await cluster.ready()
+            yield cluster
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await api.close()
+
+
+async def until(cluster: Any, what: Any) -> None:
+    while not what():
+        cluster.news.clear()
+        await cluster.news.wait()
+
+
+def test_what_was_applied_is_as_wanted_whoever_looks(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    wanted = config_map(namespace, a="1")
+
+    async def scenario() -> None:
+        async with view(control_plane, namespace) as cluster:
+            await cluster.apply(wanted)
+            assert within(wanted, cluster.get(key_of(wanted))) == wanted
+            assert cluster.owned(OWNER) == [cluster.get(key_of(wanted))]
+        async with view(control_plane, namespace) as again:  # lists, as after a restart
+            assert within(wanted, again.get(key_of(wanted))) == wanted
+
+    asyncio.run(scenario())
+
+
+def test_what_others_do_is_seen(control_plane: ControlPlane, namespace: str) -> None:
+    wanted = config_map(namespace, a="1")
+    key = key_of(wanted)
+
+    async def scenario() -> None:
+        async with view(control_plane, namespace) as cluster:
+            await cluster.apply(wanted)
+            change = json.dumps({"data": {"a": "2"}})
+            run = asyncio.to_thread
+            await run(control_plane.kubectl, "-n", namespace, "patch", "cm", "said", "-p", change)
+            await until(cluster, lambda: (cluster.get(key) or {}).get("data") == {"a": "2"})
+            await cluster.apply(wanted)  # takes it back, for it was ours
+            assert within(wanted, cluster.get(key)) == wanted
+            await run(control_plane.kubectl, "-n", namespace, "delete", "cm", "said")
+            await until(cluster, lambda: cluster.get(key) is None)
+            assert await cluster.find(key) is None
+
+    asyncio.run(scenario())
+
+
+def test_objects_of_other_classes_are_not_in_view_but_can_be_asked_for(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    control_plane.kubectl("-n", namespace, "create", "configmap", "foreign")
+    key = ObjectKey("ConfigMap", namespace, "foreign")
+
+    async def scenario() -> None:
+        async with view(control_plane, namespace) as cluster:
+            assert cluster.get(key) is None
+            assert await cluster.find(key) is not None
+
+    asyncio.run(scenario())
+
+
+def test_a_secret_is_made_once_and_goes_with_its_owner(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    def secret(value: str) -> dict[str, Any]:
+        labels = {LABEL_CLASS: namespace, LABEL_OWNER: OWNER}
+        return manifest("Secret", namespace, "store", labels, stringData={"password": value})
+
+    def names() -> str:
+        return control_plane.kubectl("-n", namespace, "get", "secrets", "-o", "name")
+
+    def password() -> str:
+        path = "jsonpath={.data.password}"
+        return control_plane.kubectl("-n", namespace, "get", "secret", "store", "-o", path)
+
+    async def scenario() -> None:
+        async with view(control_plane, namespace) as cluster:
+            await cluster.create_once(secret("first"))
+            before = await asyncio.to_thread(password)
+            await cluster.create_once(secret("second"))
+            assert await asyncio.to_thread(password) == before
+            await cluster.delete_secrets(namespace, OWNER)
+            assert await asyncio.to_thread(names) == ""
+
+    asyncio.run(scenario())
