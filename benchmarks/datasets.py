@@ -50,11 +50,14 @@ def default_dataset(seed: int = 0) -> Dataset:
     return synthetic(seed) if directory is None else movielens(directory)
 
 
-def movielens(directory: Path) -> Dataset:
-    """Read ml-latest-small; raise ValueError for another release.
+def ratings_of(directory: Path) -> tuple[list[str], list[str], list[int]]:
+    """Return users, items and times of every rating of ml-latest-small, in the file's order."""
+    users, items, _, times = zip(*_ratings(directory), strict=True)
+    return list(users), list(items), list(times)
 
-    As in the service's published samples: a rating above 1 is a `click`, one above 3 a `watch` too.
-    """
+
+def _ratings(directory: Path) -> list[tuple[str, str, float, int]]:
+    """Read user, item, rating and time; raise ValueError for another release."""
     with (directory / "ratings.csv").open(newline="", encoding="utf-8") as file:
         ratings = [
             (row["userId"], row["movieId"], float(row["rating"]), int(row["timestamp"]))
@@ -66,6 +69,15 @@ def movielens(directory: Path) -> Dataset:
             f"{directory}: {len(ratings)} ratings of {users} users is not the 2018 release of "
             f"ml-latest-small ({MOVIELENS_RATINGS} ratings of {MOVIELENS_USERS} users)"
         )
+    return ratings
+
+
+def movielens(directory: Path) -> Dataset:
+    """Read ml-latest-small; raise ValueError for another release.
+
+    As in the service's published samples: a rating above 1 is a `click`, one above 3 a `watch` too.
+    """
+    ratings = _ratings(directory)
     with (directory / "movies.csv").open(newline="", encoding="utf-8") as file:
         movies = list(csv.DictReader(file))
     titles = {row["movieId"]: row["title"] for row in movies}

@@ -231,10 +231,6 @@ class Ending:
                 and other.spec.solution_ref.name != resource.spec.solution_ref.name
             ):
                 return True
-        if resource.key.kind == "DatasetImportJob":  # its rows may have to be checked
-            dataset = by_key[Key("Dataset", resource.key.namespace, resource.spec.dataset_ref.name)]
-            schema = by_key.get(Key("Schema", dataset.key.namespace, dataset.spec.schema_ref.name))
-            return schema is not None and schema.deleted is not None
         if resource.key.kind == "Campaign":
             return not any(
                 other.key.kind == "SolutionVersion"

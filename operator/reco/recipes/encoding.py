@@ -123,12 +123,7 @@ class Catalogue:
 
     def index(self, item_ids: Sequence[str] | Strings) -> Indices:
         """Return the position of each id, -1 for the unknown."""
-        wanted = np.asarray(item_ids, dtype=np.str_)
-        if wanted.size == 0:
-            return np.zeros(0, dtype=np.int32)
-        at = np.searchsorted(self.item_ids, wanted)
-        at[at == len(self.item_ids)] = 0
-        return np.where(self.item_ids[at] == wanted, at, -1).astype(np.int32)
+        return positions(self.item_ids, item_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +144,8 @@ class Histories:
 
     def rows_of(self, user_id: str) -> slice:
         """Return where a user's items are; empty for a user never seen."""
-        at = int(np.searchsorted(self.user_ids, user_id))
-        if at == len(self.user_ids) or self.user_ids[at] != user_id:
+        at = int(positions(self.user_ids, [user_id])[0])
+        if at < 0:
             return slice(0, 0)
         return slice(int(self.starts[at]), int(self.starts[at + 1]))
 
@@ -197,6 +192,23 @@ class Histories:
             self.items[rows],
             self.timestamps[rows],
         )
+
+
+def positions(ids: Strings, wanted: Sequence[str] | Strings) -> Indices:
+    """Return where each wanted string is in sorted ids, -1 for those that are not.
+
+    Everything is compared at the width of `ids`: a wanted string of ten thousand characters must
+    not make numpy widen all of them.
+    """
+    if len(ids) == 0 or len(wanted) == 0:
+        return np.full(len(wanted), -1, dtype=np.int32)
+    width = ids.dtype.itemsize // np.dtype("U1").itemsize
+    given = wanted.tolist() if isinstance(wanted, np.ndarray) else wanted
+    # Numpy takes trailing NULs for padding.
+    fits = np.array([len(one) <= width and one[-1:] != "\0" for one in given], dtype=np.bool_)
+    cut = np.array(given, dtype=ids.dtype)
+    at = np.minimum(np.searchsorted(ids, cut), len(ids) - 1)
+    return np.where(fits & (ids[at] == cut), at, -1).astype(np.int32)
 
 
 def latest_mentions(values: NDArray[np.integer]) -> NDArray[np.int64]:

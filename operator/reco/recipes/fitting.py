@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from reco.recipes import als, linear, related
@@ -35,8 +36,8 @@ _PRIOR_HALF_LIFE_DAYS = 180.0
 _PRIOR_SHARE = 0.05
 # A label of users is worth a welcome of its own from so many users on; the most common come first.
 _FEWEST_PER_LABEL = 25
-_MOST_WELCOMES = 64
-_MOST_WELCOME_CELLS = 1 << 24
+MOST_WELCOMES = 64
+MOST_WELCOME_CELLS = 1 << 24
 # Recent interactions of everybody that a label's own are mixed with.
 _SMOOTHING = 50.0
 # In items: long enough to weigh the whole window about equally.
@@ -79,7 +80,6 @@ class _Data:
     learned: Histories
     labels: Labels | None
     items: Items | None
-    users: Users | None
     user_labels: UserLabels | None
     settings: Settings
 
@@ -89,7 +89,6 @@ def fit(
 ) -> Model:
     """Train a recipe on these rows."""
     catalogue, everyone = encode(log, items)
-    labels = _labels(catalogue, items)
     family = _FAMILIES[recipe.family]
     user_labels = family.users_of(users, settings)
     data = _Data(
@@ -99,9 +98,8 @@ def fit(
             settings.number("min_user_history_length_percentile", 0.0),
             settings.number("max_user_history_length_percentile", 1.0),
         ),
-        labels=labels,
+        labels=_labels(catalogue, items),
         items=items,
-        users=users,
         user_labels=user_labels,
         settings=settings,
     )
@@ -263,7 +261,7 @@ def _unread(users: Users | None, settings: Settings) -> UserLabels | None:
 
 def _all_columns(users: Users | None, settings: Settings) -> UserLabels | None:
     del settings
-    return None if users is None or not users.categories else UserLabels.of(users)
+    return UserLabels.of(users) if users and users.categories and len(users.ids) else None
 
 
 def _topics_column(users: Users | None, settings: Settings) -> UserLabels | None:
@@ -296,7 +294,7 @@ def _labels(catalogue: Catalogue, items: Items | None) -> Labels | None:
     return Labels.of(items.categories, catalogue.index(items.ids), len(catalogue.item_ids))
 
 
-def _likeness(data: _Data, scored: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Likeness | None:
+def _likeness(data: _Data, scored: NDArray[np.bool_]) -> Likeness | None:
     return None if data.labels is None else Likeness.of(data.labels, scored)
 
 
@@ -324,7 +322,7 @@ def _welcome(data: _Data) -> Welcome:
 
     of_users = data.user_labels.labels_of(learned.user_ids)
     having = np.asarray(of_users.sum(axis=0)).ravel()
-    most = min(_MOST_WELCOMES, _MOST_WELCOME_CELLS // max(1, size))
+    most = min(MOST_WELCOMES, MOST_WELCOME_CELLS // max(1, size))
     kept = np.sort(np.argsort(-having, kind="stable")[:most])
     kept = kept[having[kept] >= _FEWEST_PER_LABEL]
     row_of = np.full(len(having), -1, dtype=np.int32)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from reco.recipes.data import Indices, Strings, Users
+from reco.recipes.encoding import latest_mentions, positions
 
 SEPARATOR = "|"
 
@@ -27,11 +28,17 @@ class Labels:
 
     @classmethod
     def of(cls, columns: Mapping[str, Strings], at: Indices, rows: int) -> Self:
-        """Build from columns whose record k describes row `at[k]`; -1 leaves a record out."""
+        """Build from columns whose record k describes row `at[k]`; -1 leaves a record out.
+
+        Of several records of one row the last counts.
+        """
+        described = np.full_like(at, -1)
+        last = latest_mentions(at)
+        described[last] = at[last]
         texts: list[str] = []
         owners: list[int] = []
         for name, column in sorted(columns.items()):
-            for row, text in zip(at.tolist(), column.tolist(), strict=True):
+            for row, text in zip(described.tolist(), column.tolist(), strict=True):
                 values = sorted(set(filter(None, text.split(SEPARATOR)))) if row >= 0 else []
                 texts.extend(f"{name}={value}" for value in values)
                 owners.extend([row] * len(values))
@@ -78,11 +85,9 @@ class UserLabels:
 
     @classmethod
     def of(cls, users: Users) -> Self:
-        """Encode a users data set; of a repeated id the last record counts."""
-        user_ids, from_the_end = np.unique(users.ids[::-1], return_index=True)
-        last = len(users.ids) - 1 - from_the_end
-        at = np.full(len(users.ids), -1, dtype=np.int32)
-        at[last] = np.arange(len(user_ids))
+        """Encode a users data set."""
+        user_ids = np.unique(users.ids)
+        at = positions(user_ids, users.ids)
         return cls(user_ids, Labels.of(users.categories, at, len(user_ids)))
 
     def of_user(self, user_id: str | None, attributes: Mapping[str, str] | None) -> Indices:
@@ -91,15 +96,13 @@ class UserLabels:
             return self.labels.encode(attributes)
         if user_id is None:
             return self.labels.labels[:0]
-        at = int(np.searchsorted(self.user_ids, user_id))
-        known = at < len(self.user_ids) and self.user_ids[at] == user_id
-        return self.labels.row(at) if known else self.labels.labels[:0]
+        at = int(positions(self.user_ids, [user_id])[0])
+        return self.labels.row(at) if at >= 0 else self.labels.labels[:0]
 
     def labels_of(self, user_ids: Strings) -> sparse.csr_array:
         """Return the table of ones of these users (any order) x labels."""
-        at = np.searchsorted(self.user_ids, user_ids)
-        at[at == len(self.user_ids)] = 0
-        known = self.user_ids[at] == user_ids if len(self.user_ids) else np.zeros(len(at), bool)
+        at = positions(self.user_ids, user_ids)
+        known = at >= 0
         chosen: sparse.csr_array = self.labels.table()[np.where(known, at, 0)]
         known_only: sparse.csr_array = (
             sparse.diags_array(known.astype(np.float32)) @ chosen

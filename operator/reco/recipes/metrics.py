@@ -64,6 +64,28 @@ def per_user(outcomes: Iterable[Outcome]) -> dict[str, NDArray[np.float64]]:
     return {name: table[:, column] for column, name in enumerate(names)}
 
 
+def textbook_per_user(outcomes: Iterable[Outcome]) -> dict[str, NDArray[np.float64]]:
+    """Return NDCG and recall as textbooks have them, one value a user.
+
+    The ideal list holds as many relevant items as fit, returned or not (Järvelin and Kekäläinen,
+    2002). The names differ from the service's, because so do the values: on the same lists its
+    NDCG reads about twice as high.
+    """
+    names = [*(f"textbook_ndcg_at_{k}" for k in CUT_OFFS), *(f"recall_at_{k}" for k in CUT_OFFS)]
+    discount = 1 / np.log2(np.arange(LONGEST) + 2)
+    rows = []
+    for outcome in outcomes:
+        hits = np.zeros(LONGEST)
+        for at, item in enumerate(outcome.returned[:LONGEST]):
+            hits[at] = item in outcome.relevant
+        ideal = np.cumsum(discount)[np.minimum(len(outcome.relevant), CUT_OFFS) - 1]
+        gain = np.cumsum(hits * discount)[np.array(CUT_OFFS) - 1]
+        found = np.cumsum(hits)[np.array(CUT_OFFS) - 1]
+        rows.append([*(gain / ideal), *(found / len(outcome.relevant))])
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    return {name: table[:, column] for column, name in enumerate(names)}
+
+
 def coverage(outcomes: Iterable[Outcome], catalogue_size: int) -> float:
     """Return distinct items returned to anyone over the items of both data sets."""
     returned = {item for outcome in outcomes for item in outcome.returned}

@@ -144,18 +144,18 @@ class Model:
             logits = logits + np.float32(exploration_weight) * self._curiosity(
                 logits, exploration_item_age_cut_off, seed
             )
-        candidates = np.ones(len(logits), dtype=np.bool_)
+        logits = logits.copy()
         if self.remove_seen if remove_seen is None else remove_seen:
-            candidates[list(session.times)] = False
+            logits[list(session.times)] = -np.inf
         if item is not None:
-            candidates[item] = False
-        largest, total = _normaliser(logits, candidates)
+            logits[item] = -np.inf
+        largest, total = _normaliser(logits)
         if allowed is not None:
-            candidates &= allowed
+            logits[~allowed] = -np.inf
         if exclude:
             left_out = self.catalogue.index(exclude)
-            candidates[left_out[left_out >= 0]] = False
-        at = best(logits, candidates, count)
+            logits[left_out[left_out >= 0]] = -np.inf
+        at = best(logits, count)
         ids = self.item_ids[at].tolist()
         if not self.with_scores:
             return [Scored(item_id, None) for item_id in ids]
@@ -172,7 +172,7 @@ class Model:
         known = (given >= 0) & self.placed[given]
         at = np.sort(given[known])
         logits = self.scorer.logits(session.profile, session.labels, None)[at]
-        largest, total = _normaliser(logits, np.ones(len(at), dtype=np.bool_))
+        largest, total = _normaliser(logits)
         order = np.argsort(-logits, kind="stable")
         scores = np.exp(logits[order].astype(np.float64) - largest) / total
         ranked = list(map(Scored, self.item_ids[at[order]].tolist(), scores.tolist()))
@@ -233,11 +233,10 @@ class Model:
         return lift
 
 
-def _normaliser(logits: Logits, candidates: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the largest logit of the candidates and the sum of exp(logit - largest)."""
-    chosen = logits[candidates]
-    if len(chosen) == 0:
+def _normaliser(logits: Logits) -> tuple[float, float]:
+    """Return the largest logit and the sum of exp(logit - largest)."""
+    largest = float(logits.max(initial=-np.inf))
+    if largest == -np.inf:
         return 0.0, 1.0
-    largest = chosen.max()
-    chosen -= largest
-    return float(largest), float(np.exp(chosen, out=chosen).sum())
+    powers = logits - np.float32(largest)
+    return largest, float(np.exp(powers, out=powers).sum())

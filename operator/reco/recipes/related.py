@@ -23,7 +23,7 @@ MOST_NEIGHBOURS = 500
 
 # In places of a history: beyond the window nothing of a half-life this short is left.
 _HALF_LIFE = 6.0
-_WINDOW = 40
+WINDOW = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def neighbours(
 ) -> SparseRows:
     """Return every item's neighbours by positive similarity, best first."""
     size = len(catalogue.item_ids)
-    near = Near.of(histories, size, settings.half_life, _WINDOW)
+    near = Near.of(histories, size, settings.half_life, WINDOW)
     counts = np.maximum(catalogue.counts, 1).astype(np.float32)
     low, high = np.quantile(
         catalogue.counts[catalogue.counts > 0], [settings.fewest, settings.most]
@@ -72,7 +72,7 @@ def neighbours(
         close *= as_asked[np.repeat(part, np.diff(pairs.indptr))] * as_neighbour[pairs.indices]
         for kind, rows in kinds.groups(part):
             alike = kinds.alike(kind)
-            most_alike = best(alike, alike > 0, most + 1)
+            most_alike = best(_positive(alike), most + 1)
             for row in rows.tolist():
                 item = int(part[row])
                 span = slice(pairs.indptr[row], pairs.indptr[row + 1])
@@ -81,10 +81,16 @@ def neighbours(
                 # A pair comes before what is merely alike, and so is the one that stays.
                 others, at = np.unique(others, return_index=True)
                 values = values[at] + share * alike[others]
-                ranked = best(values, (values > 0) & (others != item), most)
+                values[others == item] = 0
+                ranked = best(_positive(values), most)
                 found[item], similarities[item] = others[ranked], values[ranked]
     starts = np.cumsum([0, *map(len, found)]).astype(np.int64)
     return SparseRows(starts, np.concatenate(found), np.concatenate(similarities))
+
+
+def _positive(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the values with minus infinity for those that are not positive."""
+    return np.where(values > 0, values, np.float32(-np.inf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,12 +263,15 @@ def standardised(scores: Logits, among: Logits | None = None) -> Logits:
     return centred / spread if spread > 0 else centred
 
 
-def best(
-    logits: NDArray[np.floating], candidates: NDArray[np.bool_], count: int
-) -> NDArray[np.int64]:
-    """Return the positions of the `count` largest logits among candidates, ties by position."""
-    at = np.flatnonzero(candidates)
-    if 0 < count < len(at):
-        threshold = np.partition(logits[at], len(at) - count)[len(at) - count]
-        at = at[logits[at] >= threshold]
-    return at[np.argsort(-logits[at], kind="stable")][:count]
+def best(scores: Logits, count: int) -> NDArray[np.int64]:
+    """Return the positions of the `count` largest scores, ties by position; never minus infinity.
+
+    So that replicas agree, an order must never depend on how a selection happens to break ties.
+    """
+    if count <= 0:
+        return np.zeros(0, dtype=np.int64)
+    least = -np.inf
+    if count < len(scores):
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    at = np.flatnonzero(scores >= least if least > -np.inf else scores > least)
+    return at[np.argsort(-scores[at], kind="stable")][:count]

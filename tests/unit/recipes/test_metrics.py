@@ -12,6 +12,7 @@ from reco.recipes.metrics import (
     precision,
     reciprocal_rank,
     summary,
+    textbook_per_user,
 )
 
 
@@ -54,6 +55,17 @@ def test_summary_has_the_services_names_and_four_decimals() -> None:
         "precision_at_10": 0.05,
         "precision_at_25": 0.02,
     }
+
+
+def test_textbook_metrics_count_what_was_not_returned() -> None:
+    found = textbook_per_user([Outcome(["x", "y", "a"], frozenset("abc"))])
+    assert found["textbook_ndcg_at_5"][0] == pytest.approx(0.5 / (1 + 1 / log2(3) + 0.5))
+    assert found["recall_at_10"][0] == pytest.approx(1 / 3)
+    alone = textbook_per_user([Outcome(["x", "y", "a"], frozenset("a"))])
+    assert alone["textbook_ndcg_at_5"][0] == pytest.approx(0.5)
+    assert per_user([Outcome(["x", "y", "a"], frozenset("abc"))])[
+        "normalized_discounted_cumulative_gain_at_5"
+    ][0] == pytest.approx(0.5)
 
 
 def test_nobody_to_test_gives_zeros() -> None:

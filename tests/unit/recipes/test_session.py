@@ -1,6 +1,7 @@
 """A session answers like a model that is given the whole history, and does so fast."""
 
 import random
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -126,3 +127,15 @@ def test_a_profile_is_the_faded_sum_of_the_newest_items(
 def test_related_items_need_no_profile(sims: Model) -> None:
     assert isinstance(sims.scorer, NeighbourScorer)
     assert sims.session(user_id="u0007").profile.size == 0
+
+
+def test_ids_that_no_catalogue_can_hold_are_unknown_and_cost_nothing(personal: Model) -> None:
+    strange = ["", "i00001\0", "x" * 10_000, "i00001" + "0" * 50_000, "\U0010ffff"]
+    tracemalloc.start()
+    session = personal.session([Event(item, 1) for item in strange], user_id="u" * 10_000)
+    ranked = personal.ranked(session, [*strange, "i00001"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert session.times == {}
+    assert [one.item_id for one in ranked] == ["i00001", *strange]
+    assert peak < 1 << 20
