@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,10 @@ LOG_LINES: Final = 40
 
 
 class Buildah:
-    """buildah with storage of its own, in the cache, so that layers are built once."""
+    """buildah with storage of its own, in the cache, so that layers are built once.
+
+    Use it as a context manager, and one at a time (`hack.images.store.stored` sees to that).
+    """
 
     def __init__(self, say: Say) -> None:
         """Install buildah if it is missing.
@@ -25,15 +29,15 @@ class Buildah:
             AssetError: that is not possible.
         """
         debian.install({"buildah": "buildah"}, say)
-        self._storage = cache_root() / "buildah"
+        self._storage = cache_root() / "image-layers"
+        self._state = tempfile.TemporaryDirectory(prefix="reco-buildah-")
 
     def __call__(self, *arguments: str) -> str:
         """Run a command of buildah and return what it prints."""
-        storage = (
-            *("--root", str(self._storage / "root"), "--runroot", str(self._storage / "run")),
-            *("--storage-driver", "overlay"),
-        )
-        return run(["buildah", *storage, *arguments])
+        storage = ("--root", str(self._storage), "--runroot", self._state.name)
+        # It leaves mounts behind, which end with a mount namespace.
+        alone = ("unshare", "--mount")
+        return run([*alone, "buildah", *storage, "--storage-driver", "overlay", *arguments])
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -45,12 +49,19 @@ class Buildah:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove what buildah leaves on the host beside its storage."""
+        """Remove what nobody will ask for again: containers, layers of no image, a lock file."""
+        self("rm", "--all")
+        self("rmi", "--prune")
         folder = Path("/etc/cni/net.d")
         (folder / "cni.lock").unlink(missing_ok=True)
         for path in (folder, folder.parent):
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
+        self._state.cleanup()
+
+    def has(self, reference: str) -> bool:
+        """Return whether the storage holds an image."""
+        return reference in self("images", "--format", "{{.Name}}:{{.Tag}}").split()
 
     def commit(self, root: Path, reference: str, settings: Sequence[str] = ()) -> None:
         """Make an image whose whole content is the folder ``root``.
@@ -66,11 +77,12 @@ class Buildah:
             self("rm", container)
 
     def push(self, image: Image) -> None:
-        """Write an image to its archive."""
+        """Move an image to its archive."""
         partial = image.archive.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         self("push", "--quiet", image.reference, f"docker-archive:{partial}:{image.reference}")
         partial.replace(image.archive)
+        self("rmi", image.reference)
 
 
 def run(

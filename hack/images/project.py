@@ -60,15 +60,18 @@ def _by_buildah(target: Target, image: Image, say: Say) -> None:
     cache = run([uv, "cache", "dir"]).strip()
     with Buildah(say) as buildah, tempfile.TemporaryDirectory(prefix="reco-image-") as tools:
         shutil.copy2(Path(uv).resolve(), Path(tools) / "uv")
-        buildah(
-            "build", "--isolation", "chroot", "--network", "host", "--layers",
+        options = (
+            "--isolation", "chroot", "--network", "host", "--layers",
             "--build-arg", f"BASE_IMAGE={_base_image(buildah, say)}",
             "--build-arg", "UV_OFFLINE=1",
             "--volume", f"{tools}:/opt/build-tools:ro",
             "--volume", f"{cache}:/root/.cache/uv",
             "--ignorefile", str(ROOT / ".dockerignore"),
-            "--target", target, "--tag", image.reference, str(ROOT),
         )  # fmt: skip
+        # The environment gets a name too, so that its layers stay for the next build.
+        environment = f"{target}-environment"
+        for stage, name in ((environment, f"localhost/{environment}"), (target, image.reference)):
+            buildah("build", *options, "--target", stage, "--tag", name, str(ROOT))
         buildah.push(image)
 
 
@@ -85,7 +88,8 @@ def _base_image(buildah: Buildah, say: Say) -> str:
     """Return the reference of the base made from this machine's Python, made unless it is there."""
     key = digest([sys.version, sys.base_prefix], [Path(root_folder.__file__)])
     reference = f"localhost/reco-base:{key}"
-    if reference not in buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+    if not buildah.has(reference):
+        buildah("rmi", "--all", "--force")  # whatever is there was made on another base
         with tempfile.TemporaryDirectory(prefix="reco-image-") as folder:
             root = Path(folder) / "root"
             root_folder.write_common(root)

@@ -86,27 +86,46 @@ def take_place() -> Iterator[Layout]:
     Raises:
         KeeperError: all places are taken.
     """
-    STATE.mkdir(exist_ok=True)
-    with (STATE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with host_lock():
         if not any(is_taken(number) for number in range(PLACES)):
             record_host()
         place = next(filter(None, map(try_to_take, usable_places())), None)
-        if place is None:
-            raise KeeperError(
-                f"no place for another node: each of {PLACES} is taken by a node that runs, or "
-                "its networks (10.213.N.0/30, 10.214.N.0/24, 10.215.N.0/24) are in use here"
-            )
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        layout, file = place
-        clean_leftovers(layout)
-        try:
-            yield layout
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    if place is None:
+        raise KeeperError(
+            f"no place for another node: each of {PLACES} is taken by a node that runs, or "
+            "its networks (10.213.N.0/30, 10.214.N.0/24, 10.215.N.0/24) are in use here"
+        )
+    layout, file = place
+    clean_leftovers(layout)
+    try:
+        yield layout
+    finally:
+        with host_lock():
+            Path(file.name).unlink()
             file.close()
             if not any(is_taken(number) for number in range(PLACES)):
                 restore_host()
+
+
+@contextmanager
+def host_lock() -> Iterator[None]:
+    """Hold what all keepers of this host change; the last of them removes even the lock."""
+    path = STATE / "lock"
+    while True:
+        STATE.mkdir(exist_ok=True)
+        try:
+            file = path.open("w")
+        except FileNotFoundError:  # removed in between
+            continue
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                is_current = path.stat().st_ino == os.fstat(file.fileno()).st_ino
+            except FileNotFoundError:
+                is_current = False
+            if is_current:
+                yield
+                return
 
 
 def usable_places() -> Iterator[int]:

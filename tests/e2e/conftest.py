@@ -16,7 +16,8 @@ from hack.s3 import S3Server
 from tests.cluster.emulated import interactions
 from tests.e2e.estate import upload
 
-CRDS = Path(__file__).parents[2] / "crds"
+HERE = Path(__file__).parent
+CRDS = HERE.parents[1] / "crds"
 Images = Mapping[str, Image]
 
 
@@ -27,6 +28,19 @@ def hindrance() -> str | None:
     if reason := why_not():
         return f"pods can't be tested here: {reason}"
     return None
+
+
+def must_run() -> bool:
+    """Return whether this is CI that was not told to do without pods."""
+    return os.environ.get("CI") == "true" and os.environ.get("RECO_SKIP_PODS") != "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # By mark rather than in the fixture: pytest then says so once a file, not once a test.
+    if (reason := hindrance()) and not must_run():
+        for item in items:
+            if item.path.is_relative_to(HERE):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(trylast=True)
@@ -63,11 +77,8 @@ def images() -> Images:
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeCluster]:
     """The node of this session, with all images."""
-    if reason := hindrance():
-        told = os.environ.get("RECO_SKIP_PODS") == "1"
-        if os.environ.get("CI") == "true" and not told:
-            pytest.fail(f"{reason}. RECO_SKIP_PODS=1 lets CI pass without these tests.")
-        pytest.skip(reason)
+    if reason := hindrance():  # others were skipped
+        pytest.fail(f"{reason}. RECO_SKIP_PODS=1 lets CI pass without these tests.")
     archives = [image.archive for image in built_images().values()]
     with NodeCluster(tmp_path_factory.mktemp("node"), archives) as cluster:
         yield cluster

@@ -51,7 +51,8 @@ def test_the_engine_finds_all_that_it_imports(
     node: NodeCluster, namespace: str, images: dict[str, Image]
 ) -> None:
     command = ["python", "-W", "error", "-c", ENGINE_IMPORTS]
-    spec = pod_spec(images["engine"].reference, command=command)
+    quiet = {"OPENBLAS_NUM_THREADS": "1"}  # implicit warns otherwise
+    spec = pod_spec(images["engine"].reference, command=command, env=quiet)
     assert run(node, namespace, "imports", spec) == "all there\n"
 
 

@@ -186,6 +186,6 @@ def traces() -> dict[str, Any]:
         "links": {line.split("@")[0] for line in links.stdout.splitlines() if "reco-" in line},
         "routes": {line for line in routes.stdout.splitlines() if "reco-" in line},
         "cgroups": {str(path) for path in Path("/sys/fs/cgroup").glob("*/reco-*")},
-        "mounts": Path("/proc/self/mounts").read_text(),
+        "mounts": set(Path("/proc/self/mounts").read_text().splitlines()),
         "places": {path.name for path in Path("/run/reco-nodes").glob("*.lock")},
     }
