@@ -18,6 +18,8 @@ from itertools import count
 from urllib.parse import urlsplit
 
 TIMEOUT = 30.0
+WARM_UP = 1.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Load:
     seconds: float
     rate: float | None = None
     """Requests a second, for an open loop."""
-    warm_up: float = 1.0
+    warm_up: float = WARM_UP
 
 
 @dataclass(slots=True)

@@ -1,13 +1,13 @@
 """What is measured: the pods of a dataset group and their peer, as processes of their own."""
 
 import hashlib
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.datasets import Dataset
 from hack.processes import LOOPBACK, Process, free_port
@@ -34,6 +34,8 @@ class Users:
     known: tuple[str, ...]
     cold: dict[str, tuple[str, ...]]
     """User to items."""
+    known_item: str
+    """An item of the catalogue."""
 
 
 def with_profiles(data: Dataset, known: int = 200, cold: int = 400) -> tuple[Interactions, Users]:
@@ -41,7 +43,7 @@ def with_profiles(data: Dataset, known: int = 200, cold: int = 400) -> tuple[Int
     interactions = data.interactions
     order = np.lexsort((interactions.timestamps, interactions.user_ids))
     users, starts = np.unique(interactions.user_ids[order], return_index=True)
-    kept: list[NDArray[np.int64]] = []
+    kept = []
     full: list[str] = []
     for user, rows in zip(users.tolist(), np.split(order, starts[1:]), strict=True):
         # An item may have several events; the newest 50 items count.
@@ -52,12 +54,12 @@ def with_profiles(data: Dataset, known: int = 200, cold: int = 400) -> tuple[Int
             full.append(user)
     chosen = interactions.where(np.concatenate(kept))
     random = np.random.default_rng(0)
-    catalogue = np.unique(interactions.item_ids)
+    catalogue = np.unique(chosen.item_ids)
     strangers = {
         f"cold-{at}": tuple(random.choice(catalogue, PROFILE, replace=False).tolist())
         for at in range(cold)
     }
-    return chosen, Users(tuple(full[:known]), strangers)
+    return chosen, Users(tuple(full[:known]), strangers, str(catalogue[0]))
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Plane:
         path.rename(place)
         return digest, size
 
-    def ranker(self, name: str, digest: str, **more: Any) -> tasks.RankerTask:
+    def ranker(self, name: str, digest: str) -> tasks.RankerTask:
         """Return the task of a campaign's ranker."""
         return tasks.RankerTask(
             **{
@@ -101,7 +103,6 @@ class Plane:
                 "version": "1",
                 "artifact": digest,
                 "recipe": RECIPES[name],
-                **more,
             }
         )
 
@@ -143,6 +144,12 @@ class Plane:
         """End all pods."""
         for name in list(self.pods):
             self.stop(name)
+
+    def processor_seconds(self, name: str) -> float:
+        """Return how long a pod has kept processors busy."""
+        fields = Path(f"/proc/{self.pods[name].pid}/stat").read_text("utf-8").rpartition(")")[2]
+        user, system = fields.split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, name: str) -> dict[str, float]:
         """Return a pod's resident memory in MiB: all, and what is no mapped file."""

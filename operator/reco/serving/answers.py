@@ -6,10 +6,11 @@ service show; SDKs drop the nulls.
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+import numpy as np
 import orjson
 
 from reco.serving.errors import STATUSES, ServiceError
@@ -28,16 +29,18 @@ class _Scored(Protocol):
 
 
 def items(scored: Iterable[_Scored]) -> list[dict[str, Any]]:
-    """Return the items of an answer, in order."""
+    """Return the items of an answer, in order; scores have seven decimals, as the service's."""
+    ordered = list(scored)
+    scores = np.array([one.score for one in ordered], dtype=np.float64)  # NaN for None
     return [
         {
             "itemId": one.item_id,
-            "score": None if one.score is None else round(one.score, SCORE_DECIMALS),
+            "score": None if one.score is None else score,
             "promotionName": None,
             "metadata": None,
             "reason": None,
         }
-        for one in scored
+        for one, score in zip(ordered, scores.round(SCORE_DECIMALS).tolist(), strict=True)
     ]
 
 
@@ -51,6 +54,15 @@ def ranking(scored: Iterable[_Scored], recommendation_id: str) -> dict[str, Any]
     return {"personalizedRanking": items(scored), "recommendationId": recommendation_id}
 
 
+def assembled(member: str, encoded_items: bytes, recommendation_id: str) -> bytes:
+    """Return the body of a runtime answer around items that are JSON already."""
+    return b'{"%b":%b,"recommendationId":"%b"}' % (
+        member.encode(),
+        encoded_items,
+        recommendation_id.encode(),
+    )
+
+
 def recommendation_id(drawn: int, campaign_arn: str) -> str:
     """Return an id of 40 characters from 128 random bits; its last six are the campaign's."""
     text = str(uuid.UUID(int=drawn, version=4))
@@ -62,9 +74,9 @@ def _endpoint(campaign_arn: str) -> str:
     return hashlib.sha256(campaign_arn.encode()).hexdigest()[:6]
 
 
-def encoded(answer: Mapping[str, Any] | None) -> bytes:
-    """Return the body of an answer; nothing at all where the operation answers nothing."""
-    return orjson.dumps(answer) if answer else b""
+def encoded(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """Return JSON."""
+    return orjson.dumps(answer)
 
 
 def failed(error: ServiceError) -> tuple[int, bytes, Headers]:

@@ -25,6 +25,7 @@ from reco.serving.metrics import Metrics
 from reco.serving.online import connect
 from reco.serving.requests import PutEventsRequest, PutItemsRequest, PutUsersRequest
 from reco.serving.server import run
+from reco.serving.stream import await_groups
 from reco.serving.validation import decode
 from reco.workload.addresses import named_in
 from reco.workload.tasks import CollectorTask
@@ -149,8 +150,10 @@ def serve(task: CollectorTask) -> int:
     async def working(_: Application) -> AsyncIterator[None]:
         client = connect(task.online_store, timeout=TIMEOUT)
         try:
-            collector.start(client)
+            # A full store makes no groups: without them, what fills it could not be taken out.
+            await await_groups(client, Keys(task.group.name).stream)
             await check(client)
+            collector.start(client)
             yield
         finally:
             await client.aclose()

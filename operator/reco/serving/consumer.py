@@ -14,13 +14,13 @@ from redis.exceptions import RedisError
 from reco import storage
 from reco.serving import history
 from reco.serving.event_log import EventLog, Flushing
-from reco.serving.folding import CLAIM_SECONDS, PAUSE_SECONDS, Folder, Limits
+from reco.serving.folding import CLAIM_SECONDS, Folder, Limits
 from reco.serving.history import Keys
 from reco.serving.http import Application
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect
 from reco.serving.server import run
-from reco.serving.stream import Reader, create_groups, pause, trim
+from reco.serving.stream import PAUSE_SECONDS, Reader, await_groups, pause, trim
 from reco.workload.storage import Places
 from reco.workload.tasks import ConsumerTask
 
@@ -82,7 +82,7 @@ async def consuming(task: ConsumerTask, client: Redis, metrics: Metrics) -> Asyn
             lag.labels(group).set(behind)
         await pause(_TRIM_SECONDS, stop)
 
-    await _until_it_works(lambda: create_groups(client, keys.stream), stop)
+    await await_groups(client, keys.stream)
     tasks = [
         asyncio.create_task(_repeat(step, stop), name=name)
         for step, name in ((folder.step, "fold"), (log.step, "log"), (tidy, "trim"))
@@ -111,15 +111,3 @@ async def _repeat(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> N
             seconds = min(seconds * 2, _LONGEST_PAUSE)
         else:
             seconds = PAUSE_SECONDS
-
-
-async def _until_it_works(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    while True:
-        try:
-            await step()
-        except RedisError as error:
-            logger.warning("The online store does not answer yet: %s", error)
-            if not await pause(PAUSE_SECONDS, stop):
-                return
-        else:
-            return

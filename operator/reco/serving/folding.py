@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 500
 CLAIM_SECONDS: Final = 5.0
-PAUSE_SECONDS: Final = 0.2
-"""After a failure of the online store."""
 
 
 @dataclass(frozen=True, slots=True)

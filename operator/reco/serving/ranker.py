@@ -13,7 +13,6 @@ from typing import Final
 from reco import storage
 from reco.recipes import RECIPES, ArtifactError, Model, load
 from reco.recipes.model import Question
-from reco.recipes.session import Session
 from reco.serving import answers, requests
 from reco.serving.errors import no_such_resource, not_active
 from reco.serving.history import Keys
@@ -22,7 +21,7 @@ from reco.serving.metrics import Metrics
 from reco.serving.online import Histories, HistoryUnavailableError, connect
 from reco.serving.requests import GetPersonalizedRankingRequest, GetRecommendationsRequest
 from reco.serving.server import StartError, run
-from reco.serving.sessions import Sessions
+from reco.serving.sessions import Known, Sessions
 from reco.serving.validation import decode
 from reco.workload.addresses import named_in
 from reco.workload.results import Outcome
@@ -43,6 +42,7 @@ class Ranker:
         self._metrics = metrics
         self._kind = recipe_kind(task.recipe)
         self._exploration = exploration(task.exploration)
+        self._explores = bool(self._exploration.get("exploration_weight"))
         self._random = random.Random()  # noqa: S311 - ids and exploration are no secrets
         self._model: Model | None = None
         self._sessions: Sessions | None = None
@@ -72,21 +72,26 @@ class Ranker:
         request = decode(GetRecommendationsRequest, body)
         model = self._serving(requests.campaign_of(request))
         count = requests.results_of(request, self._kind)
-        session = await self._session(model, request.userId)
-        question = self._exploration.copy()
-        question["item_id"] = request.itemId
-        question["seed"] = self._random.getrandbits(32)
-        found = model.top(session, count, **question)
-        return answers.encoded(answers.recommendations(found, self._recommendation_id()))
+        known = await self._known(model, request.userId)
+        asked = (request.itemId, count)
+        items = known.answers.get(asked)
+        if items is None:
+            question = self._exploration.copy()
+            question["item_id"] = request.itemId
+            question["seed"] = self._random.getrandbits(32)
+            items = answers.encoded(answers.items(model.top(known.session, count, **question)))
+            if not self._explores:
+                known.answers = {asked: items}
+        return answers.assembled("itemList", items, self._recommendation_id())
 
     async def get_personalized_ranking(self, body: bytes) -> bytes:
         """Answer GetPersonalizedRanking."""
         request = decode(GetPersonalizedRankingRequest, body)
         model = self._serving(request.campaignArn)
         requests.check_ranking(request, self._kind)
-        session = await self._session(model, request.userId)
-        found = model.ranked(session, request.inputList)
-        return answers.encoded(answers.ranking(found, self._recommendation_id()))
+        known = await self._known(model, request.userId)
+        items = answers.encoded(answers.items(model.ranked(known.session, request.inputList)))
+        return answers.assembled("personalizedRanking", items, self._recommendation_id())
 
     def _serving(self, arn: str) -> Model:
         if named_in(arn) != self._task.campaign:
@@ -95,18 +100,18 @@ class Ranker:
             raise not_active("campaign", arn)
         return self._model
 
-    async def _session(self, model: Model, user: str | None) -> Session:
+    async def _known(self, model: Model, user: str | None) -> Known:
         if not user or self._sessions is None or self._histories is None:
-            return model.session()
+            return Known(b"", model.session())
         try:
             history = await self._histories.of(user)
         except HistoryUnavailableError as error:
             self._fallbacks.labels(error.reason).inc()
             history = None
-        session = self._sessions.of(user, history)
+        known = self._sessions.of(user, history)
         self._remembered.set(len(self._sessions))
         self._bytes.set(self._sessions.size)
-        return session
+        return known
 
     def _recommendation_id(self) -> str:
         return answers.recommendation_id(self._random.getrandbits(128), self._task.arn)

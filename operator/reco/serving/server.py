@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -50,7 +51,7 @@ def run(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        asyncio.run(_serve(application, working, port))
+        uvloop.run(_serve(application, working, port))
     except StartError as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says it all
         _leave(Result(outcome=error.outcome, message=str(error)))

@@ -6,16 +6,21 @@ by another consumer once nobody has touched it for `claim_after` seconds.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from reco.serving import history
 
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 0.2
+"""After a failure of the online store."""
 _FIRST: Final = "0-0"
 _NEW: Final = ">"
 _BLOCK: Final = 1000
@@ -99,12 +104,31 @@ class Reader:
 
 async def create_groups(client: Redis, stream: str) -> None:
     """Make the stream and its groups where they don't exist; they begin with the first entry."""
-    for group in history.GROUPS:
+    try:
+        found = {_text(group["name"]) for group in await client.xinfo_groups(stream)}
+    except ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        found = set()
+    # Looked for first, because a full store refuses to make even what exists.
+    for group in set(history.GROUPS) - found:
         try:
             await client.xgroup_create(stream, group, id="0", mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+
+
+async def await_groups(client: Redis, stream: str) -> None:
+    """Do as `create_groups` once the store answers, however long that takes."""
+    while True:
+        try:
+            await create_groups(client, stream)
+        except RedisError as error:
+            logger.warning("The online store is not ready: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 async def trim(client: Redis, stream: str) -> dict[str, int]:

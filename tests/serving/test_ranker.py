@@ -1,0 +1,155 @@
+"""A ranker by itself: what it answers, what it refuses, when it serves and when it doesn't."""
+
+import json
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reco.workload import tasks
+from reco.workload.storage import Places
+from tests.serving.stack import ARN, GROUP, Stack, items
+
+RANKING = "aws-personalized-ranking"
+
+
+def refusal(function: Any, **parameters: Any) -> tuple[str, int]:
+    with pytest.raises(ClientError) as caught:
+        function(**{"campaignArn": ARN, **parameters})
+    response: Any = caught.value.response
+    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def post(url: str, body: bytes) -> tuple[int, str | None, bytes]:
+    request = urllib.request.Request(url, data=body, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, None, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["x-amzn-errortype"], error.read()
+
+
+def test_a_campaign_answers_as_the_service_does(stack: Stack) -> None:
+    stack.start("ranker", stack.ranker())
+    client = stack.client("personalize-runtime", "ranker")
+    answer = client.get_recommendations(campaignArn=ARN, userId="u1")
+    assert len(answer["itemList"]) == 25
+    scores = [one["score"] for one in answer["itemList"]]
+    assert scores == sorted(scores, reverse=True)
+    assert answer["recommendationId"].startswith("RID-")
+    assert len(answer["recommendationId"]) == 40
+    assert items(client, userId="u1", numResults=3) == [
+        one["itemId"] for one in answer["itemList"][:3]
+    ]
+    assert items(client, userId="nobody", numResults=5), "who is not known gets popular items"
+    get = client.get_recommendations
+    assert refusal(get, userId="u1", numResults=501) == ("InvalidInputException", 400)
+    assert refusal(get, userId="x" * 10_000) == ("ValidationException", 400)
+    assert refusal(get) == ("InvalidInputException", 400)
+    assert refusal(get, userId="u1", filterArn=ARN) == ("NotImplementedException", 501)
+    other = ARN.replace(GROUP, "shop_others").replace("for-you", "not-this-one")
+    assert refusal(get, userId="u1", campaignArn=other) == ("ResourceNotFoundException", 404)
+    rank = client.get_personalized_ranking
+    assert refusal(rank, userId="u1", inputList=["i1"]) == ("InvalidInputException", 400)
+    assert stack.metric("ranker", "reco_requests_total") == 9
+
+
+def test_a_ranking_has_every_item_and_the_unknown_ones_last(stack: Stack) -> None:
+    stack.start("ranker", stack.ranker(RANKING))
+    client = stack.client("personalize-runtime", "ranker")
+    given_ = ["nobody-knows", "i1", "i2", "i3", "i4"]
+    answer = client.get_personalized_ranking(campaignArn=ARN, userId="u1", inputList=given_)
+    ranking = answer["personalizedRanking"]
+    assert sorted(one["itemId"] for one in ranking) == sorted(given_)
+    assert ranking[-1] == {"itemId": "nobody-knows"}
+    assert abs(sum(one.get("score", 0) for one in ranking) - 1) < 1e-5
+    rank = client.get_personalized_ranking
+    for wrong in ([], ["i1"] * 501):
+        assert refusal(rank, userId="u1", inputList=wrong) == ("InvalidInputException", 400)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_a_model_that_is_not_the_one_never_serves(stack: Stack, damage: str) -> None:
+    task = stack.ranker()
+    path = stack.folder / "storage" / Places(GROUP).artifact(task.artifact)
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        half = len(content) // 2
+        path.write_bytes(content[:half] + (b"" if damage == "cut" else b"?" + content[half + 1 :]))
+    ranker = stack.launch("ranker", task)
+    assert ranker.wait(timeout=60) == 1
+    log = ranker.log_tail()
+    assert "Traceback" not in log
+    assert "Ready" not in log
+    assert ("cannot be read" if damage == "missing" else "corrupt or truncated") in log
+
+
+def test_a_task_that_is_none_is_refused_with_a_text(stack: Stack) -> None:
+    stack.environment[tasks.TASK_VARIABLE] = '{"campaign": "x"}'
+    ranker = stack.launch("ranker", stack.ranker())
+    assert ranker.wait(timeout=60) == 2
+    assert "Traceback" not in ranker.log_tail()
+
+
+def test_ending_a_ranker_breaks_no_request(stack: Stack) -> None:
+    ranker = stack.start("ranker", stack.ranker())
+    asked = count()
+
+    def ask(number: int) -> int:
+        client = stack.client("personalize-runtime", "ranker", attempts=10)
+        while ranker.returncode is None and next(asked) < 100_000:
+            assert items(client, userId=f"u{number}")
+            if next(asked) == 200:
+                ranker.stop()
+                stack.start("ranker", stack.ranker())
+        return number
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, range(4))) == [0, 1, 2, 3]
+    assert next(asked) > 200
+    assert "Traceback" not in ranker.log_tail()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(ARN),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["campaignArn", "userId", "inputList", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+def test_whatever_arrives_is_answered_in_the_services_manner(stack: Stack) -> None:
+    ranker = stack.start("ranker", stack.ranker())
+    paths = ["/recommendations", "/personalize-ranking"]
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        path=st.sampled_from(paths),
+        body=st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value).encode()),
+    )
+    def answers(path: str, body: bytes) -> None:
+        status, code, _ = post(stack.url("ranker") + path, body)
+        assert status == 200 or (400 <= status < 500 and code)
+
+    answers()
+    for body, status in (
+        (b"[" * 500_000, 400),
+        (b'{"a":' * 100_000, 400),
+        (b" " * (5 << 20), 413),
+        (json.dumps({"campaignArn": ARN, "userId": "x" * 10_000}).encode(), 400),
+    ):
+        for path in paths:
+            assert post(stack.url("ranker") + path, body)[0] == status
+    assert post(stack.url("ranker") + "/actions", b"{}")[:2] == (404, "UnknownOperationException")
+    assert "Traceback" not in ranker.log.read_text()
+    assert items(stack.client("personalize-runtime", "ranker"), userId="u1")
