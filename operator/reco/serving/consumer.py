@@ -38,10 +38,10 @@ def serve(task: ConsumerTask) -> int:
     metrics = Metrics()
 
     @asynccontextmanager
-    async def working(_: Application) -> AsyncIterator[None]:
+    async def working(app: Application) -> AsyncIterator[None]:
         client = connect(task.online_store, timeout=TIMEOUT)
         try:
-            async with consuming(task, client, metrics):
+            async with consuming(task, client, app):
                 yield
         finally:
             await client.aclose()
@@ -50,9 +50,9 @@ def serve(task: ConsumerTask) -> int:
 
 
 @asynccontextmanager
-async def consuming(task: ConsumerTask, client: Redis, metrics: Metrics) -> AsyncIterator[None]:
+async def consuming(task: ConsumerTask, client: Redis, app: Application) -> AsyncIterator[None]:
     """Consume meanwhile; at the end write what waits."""
-    keys = Keys(task.group.name)
+    metrics, keys = app.metrics, Keys(task.group.name)
     name = os.environ.get(NAME_VARIABLE) or socket.gethostname()
     stop = asyncio.Event()
     folder = Folder(
@@ -87,11 +87,13 @@ async def consuming(task: ConsumerTask, client: Redis, metrics: Metrics) -> Asyn
         asyncio.create_task(_repeat(step, stop), name=name)
         for step, name in ((folder.step, "fold"), (log.step, "log"), (tidy, "trim"))
     ]
+    for one in tasks:
+        app.needs(one)
     try:
         yield
     finally:
         stop.set()
-        await asyncio.gather(*tasks)
+        await asyncio.wait(tasks)
         try:
             await log.flush()
         except (RedisError, storage.StorageError) as error:

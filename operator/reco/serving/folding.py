@@ -79,10 +79,13 @@ class Folder:
             result = None if one is None else next(results)
             if isinstance(result, NoScriptError):
                 self._script = ""  # the server was restarted
-            if isinstance(result, RedisError):
+            if isinstance(result, RedisError) and not _is_hopeless(result):
                 logger.warning("Entry %s was not folded: %s", entry.id, result)
                 continue
-            if one is not None:
+            if isinstance(result, RedisError):
+                logger.error("Entry %s is left out: %s", entry.id, result)
+                self._unreadable.inc()
+            elif one is not None:
                 self._folded.inc(int(result or 0))
                 self._seconds.observe(max(0.0, now - one.received))
             done.append(entry)
@@ -110,6 +113,11 @@ class Folder:
             self._limits.seconds,
             *lines,
         )
+
+
+def _is_hopeless(error: RedisError) -> bool:
+    """Say whether folding can never succeed: somebody else keeps something under the key."""
+    return str(error).startswith("WRONGTYPE")
 
 
 _DECODER: Final = msgspec.json.Decoder(KeptEvents)

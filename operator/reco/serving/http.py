@@ -34,13 +34,16 @@ ANSWERS_A_CONNECTION: Final = 4096
 class Application:
     """One pod's ASGI application: `operations` by their names in the services' models.
 
-    `problem` says why the pod is not ready, None once it is; while it drains, it is not.
+    `problem` says why the pod is not ready, None once it is; while it drains, it is not. `stop`
+    ends it.
     """
 
     def __init__(self, operations: Mapping[str, Operation], metrics: Metrics) -> None:
         self.problem: str | None = "starting"
         self.draining = False
+        self.stop = asyncio.Event()
         self.metrics = metrics
+        self._broken: asyncio.Task[None] | None = None
         self._operations = {OPERATIONS[name][0]: (name, run) for name, run in operations.items()}
         self._in_flight = 0
         self._answered = 0
@@ -63,6 +66,21 @@ class Application:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+
+    def needs(self, task: "asyncio.Task[None]") -> None:
+        """End the process when this task ends by an error of its own: it can't go on without."""
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and task.exception() is not None:
+                self._broken = task
+                self.stop.set()
+
+        task.add_done_callback(ended)
+
+    def check(self) -> None:
+        """Raise the error of a task that was needed and ended."""
+        if self._broken is not None:
+            self._broken.result()
 
     async def idle(self) -> None:
         """Wait until no request is being worked on."""

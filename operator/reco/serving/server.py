@@ -65,22 +65,29 @@ async def _serve(
     port: int,
 ) -> None:
     app = application()
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with _listening(app, port), _unless(stop, working(app)) as entered:
+        loop.add_signal_handler(number, app.stop.set)
+    async with _listening(app, port), _unless(app.stop, working(app)) as entered:
         if entered:
             gc.collect()
             gc.freeze()  # what lives as long as the process is never looked at again
             app.problem = None
             logger.info("Ready at port %d", port)
-            await stop.wait()
-            app.draining = True
-            logger.info("Draining")
-            await asyncio.sleep(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS)))
-            async with asyncio.timeout(FINISH_SECONDS):
-                await app.idle()
+            await app.stop.wait()
+            await _drain(app)
+    app.check()
+
+
+async def _drain(app: Application) -> None:
+    app.draining = True
+    logger.info("Draining")
+    await asyncio.sleep(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS)))
+    try:
+        async with asyncio.timeout(FINISH_SECONDS):
+            await app.idle()
+    except TimeoutError:
+        logger.warning("Requests that took more than %g s were given up", FINISH_SECONDS)
 
 
 @asynccontextmanager
@@ -94,12 +101,13 @@ async def _listening(app: Application, port: int) -> AsyncIterator[None]:
         websockets=False,
         log_enabled=False,
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(), name="HTTP")
+    app.needs(serving)
     try:
         yield
     finally:
         server.stop()  # type: ignore[no-untyped-call] # granian's
-        await serving
+        await asyncio.wait((serving,))
 
 
 @asynccontextmanager
