@@ -1,10 +1,10 @@
 """A ranker by itself: what it answers, what it refuses, when it serves and when it doesn't."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reco.workload import tasks
 from reco.workload.storage import Places
-from tests.serving.stack import ARN, GROUP, Stack, items
+from tests.serving.stack import ARN, GROUP, Stack, items, until
 
 RANKING = "aws-personalized-ranking"
 
@@ -99,23 +99,30 @@ def test_a_task_that_is_none_is_refused_with_a_text(stack: Stack) -> None:
     assert "Traceback" not in ranker.log_tail()
 
 
-def test_ending_a_ranker_breaks_no_request(stack: Stack) -> None:
+@pytest.mark.parametrize("grace", [10, 0], ids=["ended", "killed"])
+def test_a_ranker_that_goes_under_load_fails_no_request_of_an_sdk(
+    stack: Stack, grace: float
+) -> None:
     ranker = stack.start("ranker", stack.ranker())
-    asked = count()
+    enough = threading.Event()
 
     def ask(number: int) -> int:
-        client = stack.client("personalize-runtime", "ranker", attempts=10)
-        while ranker.returncode is None and next(asked) < 100_000:
+        client = stack.client("personalize-runtime", "ranker", attempts=12)
+        asked = 0
+        while not enough.is_set() or asked < 20:
             assert items(client, userId=f"u{number}")
-            if next(asked) == 200:
-                ranker.stop()
-                stack.start("ranker", stack.ranker())
-        return number
+            asked += 1
+        return asked
 
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(ask, range(4))) == [0, 1, 2, 3]
-    assert next(asked) > 200
-    assert "Traceback" not in ranker.log_tail()
+        asking = [threads.submit(ask, number) for number in range(4)]
+        until(lambda: stack.metric("ranker", "reco_requests_total") > 100)
+        ranker.stop(grace=grace)
+        stack.start("ranker", stack.ranker())
+        until(lambda: stack.metric("ranker", "reco_requests_total") > 20)
+        enough.set()
+        assert sum(one.result() for one in asking) > 120
+    assert "Traceback" not in ranker.log.read_text()
 
 
 VALUES = st.recursive(
