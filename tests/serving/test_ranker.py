@@ -5,15 +5,19 @@ import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reco.serving.event_log import parquet
 from reco.workload import tasks
-from reco.workload.storage import Places
+from reco.workload.storage import RECORD_COLUMNS, CurrentData, Places, SnapshotManifest
 from tests.serving.stack import ARN, GROUP, Stack, items, until
 
 RANKING = "aws-personalized-ranking"
@@ -72,6 +76,40 @@ def test_a_ranking_has_every_item_and_the_unknown_ones_last(stack: Stack) -> Non
     rank = client.get_personalized_ranking
     for wrong in ([], ["i1"] * 501):
         assert refusal(rank, userId="u1", inputList=wrong) == ("InvalidInputException", 400)
+
+
+def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack: Stack) -> None:
+    places, root = Places(GROUP), stack.folder / "storage"
+    snapshot = root / places.snapshot("Items", "import-1")
+    snapshot.mkdir(parents=True)
+    rows = {"ITEM_ID": ["i1", "i2"], "TITLE": ["One", "Two"], "PRICE": [1.5, None]}
+    pq.write_table(pa.table(rows), snapshot / "part-00000.parquet")
+    manifest = SnapshotManifest(
+        job="import-1", type="Items", mode="Full", source="s3://b/items.csv", rows=2,
+        created=datetime.now(UTC), parts={"part-00000.parquet": "x"},
+        columns={"ITEM_ID": "string", "TITLE": "string", "PRICE": "double"},
+    )  # fmt: skip
+    (snapshot / "manifest.json").write_text(manifest.model_dump_json())
+    current = root / places.current("Items")
+    current.write_text(CurrentData(snapshots=("import-1",)).model_dump_json())
+    put_since = [("1", "i2", 5, '{"TITLE": "New"}'), ("0", "i2", 4, '{"TITLE": "Old"}')]
+    records = root / places.records("Items") / "2027-01-15"
+    records.mkdir(parents=True)
+    (records / "1-0-2-0.parquet").write_bytes(parquet(RECORD_COLUMNS, put_since))
+    stack.start("ranker", stack.ranker(RANKING, metadata=True))
+    rank = stack.client("personalize-runtime", "ranker").get_personalized_ranking
+    asked = {"campaignArn": ARN, "userId": "u1", "metadataColumns": {"ITEMS": ["title", "PRICE"]}}
+    answer = rank(inputList=["i1", "i2", "i3"], **asked)["personalizedRanking"]
+    told = {one["itemId"]: one["metadata"] for one in answer}
+    assert told == {"i1": {"title": "One", "price": "1.5"}, "i2": {"title": "New"}, "i3": {}}
+    assert (
+        "metadata"
+        not in rank(campaignArn=ARN, userId="u1", inputList=["i1"])["personalizedRanking"][0]
+    )
+    assert refusal(rank, userId="u1", inputList=["i1"], metadataColumns={"ITEMS": ["x"]}) == (
+        "InvalidInputException",
+        400,
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
