@@ -1,20 +1,24 @@
 """A ranker by itself: what it answers, what it refuses, when it serves and when it doesn't."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reco.serving.event_log import parquet
 from reco.workload import tasks
-from reco.workload.storage import Places
-from tests.serving.stack import ARN, GROUP, Stack, items
+from reco.workload.storage import RECORD_COLUMNS, CurrentData, Places, SnapshotManifest
+from tests.serving.stack import ARN, GROUP, Stack, items, until
 
 RANKING = "aws-personalized-ranking"
 
@@ -74,6 +78,40 @@ def test_a_ranking_has_every_item_and_the_unknown_ones_last(stack: Stack) -> Non
         assert refusal(rank, userId="u1", inputList=wrong) == ("InvalidInputException", 400)
 
 
+def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack: Stack) -> None:
+    places, root = Places(GROUP), stack.folder / "storage"
+    snapshot = root / places.snapshot("Items", "import-1")
+    snapshot.mkdir(parents=True)
+    rows = {"ITEM_ID": ["i1", "i2"], "TITLE": ["One", "Two"], "PRICE": [1.5, None]}
+    pq.write_table(pa.table(rows), snapshot / "part-00000.parquet")
+    manifest = SnapshotManifest(
+        job="import-1", type="Items", mode="Full", source="s3://b/items.csv", rows=2,
+        created=datetime.now(UTC), parts={"part-00000.parquet": "x"},
+        columns={"ITEM_ID": "string", "TITLE": "string", "PRICE": "double"},
+    )  # fmt: skip
+    (snapshot / "manifest.json").write_text(manifest.model_dump_json())
+    current = root / places.current("Items")
+    current.write_text(CurrentData(snapshots=("import-1",)).model_dump_json())
+    put_since = [("1", "i2", 5, '{"TITLE": "New"}'), ("0", "i2", 4, '{"TITLE": "Old"}')]
+    records = root / places.records("Items") / "2027-01-15"
+    records.mkdir(parents=True)
+    (records / "1-0-2-0.parquet").write_bytes(parquet(RECORD_COLUMNS, put_since))
+    stack.start("ranker", stack.ranker(RANKING, metadata=True))
+    rank = stack.client("personalize-runtime", "ranker").get_personalized_ranking
+    asked = {"campaignArn": ARN, "userId": "u1", "metadataColumns": {"ITEMS": ["title", "PRICE"]}}
+    answer = rank(inputList=["i1", "i2", "i3"], **asked)["personalizedRanking"]
+    told = {one["itemId"]: one["metadata"] for one in answer}
+    assert told == {"i1": {"title": "One", "price": "1.5"}, "i2": {"title": "New"}, "i3": {}}
+    assert (
+        "metadata"
+        not in rank(campaignArn=ARN, userId="u1", inputList=["i1"])["personalizedRanking"][0]
+    )
+    assert refusal(rank, userId="u1", inputList=["i1"], metadataColumns={"ITEMS": ["x"]}) == (
+        "InvalidInputException",
+        400,
+    )
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
 def test_a_model_that_is_not_the_one_never_serves(stack: Stack, damage: str) -> None:
     task = stack.ranker()
@@ -99,23 +137,30 @@ def test_a_task_that_is_none_is_refused_with_a_text(stack: Stack) -> None:
     assert "Traceback" not in ranker.log_tail()
 
 
-def test_ending_a_ranker_breaks_no_request(stack: Stack) -> None:
+@pytest.mark.parametrize("grace", [10, 0], ids=["ended", "killed"])
+def test_a_ranker_that_goes_under_load_fails_no_request_of_an_sdk(
+    stack: Stack, grace: float
+) -> None:
     ranker = stack.start("ranker", stack.ranker())
-    asked = count()
+    enough = threading.Event()
 
     def ask(number: int) -> int:
-        client = stack.client("personalize-runtime", "ranker", attempts=10)
-        while ranker.returncode is None and next(asked) < 100_000:
+        client = stack.client("personalize-runtime", "ranker", attempts=12)
+        asked = 0
+        while not enough.is_set() or asked < 20:
             assert items(client, userId=f"u{number}")
-            if next(asked) == 200:
-                ranker.stop()
-                stack.start("ranker", stack.ranker())
-        return number
+            asked += 1
+        return asked
 
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(ask, range(4))) == [0, 1, 2, 3]
-    assert next(asked) > 200
-    assert "Traceback" not in ranker.log_tail()
+        asking = [threads.submit(ask, number) for number in range(4)]
+        until(lambda: stack.metric("ranker", "reco_requests_total") > 100)
+        ranker.stop(grace=grace)
+        stack.start("ranker", stack.ranker())
+        until(lambda: stack.metric("ranker", "reco_requests_total") > 20)
+        enough.set()
+        assert sum(one.result() for one in asking) > 120
+    assert "Traceback" not in ranker.log.read_text()
 
 
 VALUES = st.recursive(

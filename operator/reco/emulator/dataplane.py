@@ -4,7 +4,8 @@ Requests, rules and answers are the data plane's own, in `reco.serving`: what is
 emulator keeps campaigns, models and events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from reco.emulator import lifecycle, refreshing, schemas
@@ -14,9 +15,11 @@ from reco.emulator.kinds import KINDS
 from reco.emulator.model import EVENTS, RUNTIME
 from reco.emulator.ports import Event
 from reco.emulator.store import Resource
+from reco.emulator.training import dataset_columns
 from reco.emulator.world import Call
 from reco.serving import answers, events, requests
 from reco.serving.errors import no_such_resource, not_active
+from reco.serving.metadata import ItemColumns, texts
 from reco.serving.requests import (
     GetPersonalizedRankingRequest,
     GetRecommendationsRequest,
@@ -31,7 +34,10 @@ def _get_recommendations(call: Call) -> dict[str, Any]:
     """Answer from the model of the campaign's version, with what the user did since."""
     request = parse(GetRecommendationsRequest, call.parameters)
     campaign, version = _serving(call, requests.campaign_of(request))
-    count = requests.results_of(request, RECIPES[version.attributes["recipeArn"]].type)
+    columns = _columns(call, campaign, request)
+    names = None if columns is None else columns.names
+    count = requests.results_of(request, RECIPES[version.attributes["recipeArn"]].type, names)
+    told = requests.told(request, names)
     scored = refreshing.serving(call.world, version, call.now).recommend(
         user=request.userId,
         item=request.itemId,
@@ -39,20 +45,51 @@ def _get_recommendations(call: Call) -> dict[str, Any]:
         events=_events_of(call, version, request.userId),
         exploration=campaign.attributes["campaignConfig"].get("itemExplorationConfig", {}),
     )
-    return answers.recommendations(scored, _recommendation_id(call, campaign))
+    return answers.recommendations(
+        scored, _recommendation_id(call, campaign), _metadata(columns, told)
+    )
 
 
 def _get_ranking(call: Call) -> dict[str, Any]:
     """Order the given items for a user; those the model doesn't know come last."""
     request = parse(GetPersonalizedRankingRequest, call.parameters)
     campaign, version = _serving(call, request.campaignArn)
-    requests.check_ranking(request, RECIPES[version.attributes["recipeArn"]].type)
+    columns = _columns(call, campaign, request)
+    names = None if columns is None else columns.names
+    requests.check_ranking(request, RECIPES[version.attributes["recipeArn"]].type, names)
+    told = requests.told(request, names)
     scored = refreshing.serving(call.world, version, call.now).rank(
         user=request.userId,
         items=request.inputList,
         events=_events_of(call, version, request.userId),
     )
-    return answers.ranking(scored, _recommendation_id(call, campaign))
+    return answers.ranking(scored, _recommendation_id(call, campaign), _metadata(columns, told))
+
+
+def _columns(
+    call: Call,
+    campaign: Resource,
+    request: GetRecommendationsRequest | GetPersonalizedRankingRequest,
+) -> ItemColumns | None:
+    """Read what the Items dataset says now, if the campaign tells it and somebody asks."""
+    if not campaign.attributes["campaignConfig"].get("enableMetadataWithRecommendations"):
+        return None
+    if not request.metadataColumns:
+        return ItemColumns((), {})
+    columns = dataset_columns(call.world, campaign.dataset_group or "", "ITEMS", call.now)
+    ids = columns.pop("ITEM_ID", [])
+    rows = zip(*columns.values(), strict=True)
+    return ItemColumns(
+        tuple(columns),
+        {
+            item: texts(dict(zip(columns, row, strict=True)))
+            for item, row in zip(ids, rows, strict=True)
+        },
+    )
+
+
+def _metadata(columns: ItemColumns | None, told: Sequence[str]) -> answers.Metadata | None:
+    return partial(columns.of, columns=told) if told and columns is not None else None
 
 
 def _serving(call: Call, arn: str) -> tuple[Resource, Resource]:

@@ -6,7 +6,7 @@ service show; SDKs drop the nulls.
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,8 @@ import orjson
 from reco.serving.errors import STATUSES, ServiceError
 
 SCORE_DECIMALS: Final = 7
+Metadata = Callable[[str], Mapping[str, str]]
+"""Tells of an item, by its id, what was asked for."""
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -28,7 +30,7 @@ class _Scored(Protocol):
     def score(self) -> float | None: ...
 
 
-def items(scored: Iterable[_Scored]) -> list[dict[str, Any]]:
+def items(scored: Iterable[_Scored], metadata: Metadata | None = None) -> list[dict[str, Any]]:
     """Return the items of an answer, in order; scores have seven decimals, as the service's."""
     ordered = list(scored)
     scores = np.array([one.score for one in ordered], dtype=np.float64)  # NaN for None
@@ -37,21 +39,25 @@ def items(scored: Iterable[_Scored]) -> list[dict[str, Any]]:
             "itemId": one.item_id,
             "score": None if one.score is None else score,
             "promotionName": None,
-            "metadata": None,
+            "metadata": None if metadata is None else metadata(one.item_id),
             "reason": None,
         }
         for one, score in zip(ordered, scores.round(SCORE_DECIMALS).tolist(), strict=True)
     ]
 
 
-def recommendations(scored: Iterable[_Scored], recommendation_id: str) -> dict[str, Any]:
+def recommendations(
+    scored: Iterable[_Scored], recommendation_id: str, metadata: Metadata | None = None
+) -> dict[str, Any]:
     """Return the answer to GetRecommendations."""
-    return {"itemList": items(scored), "recommendationId": recommendation_id}
+    return {"itemList": items(scored, metadata), "recommendationId": recommendation_id}
 
 
-def ranking(scored: Iterable[_Scored], recommendation_id: str) -> dict[str, Any]:
+def ranking(
+    scored: Iterable[_Scored], recommendation_id: str, metadata: Metadata | None = None
+) -> dict[str, Any]:
     """Return the answer to GetPersonalizedRanking."""
-    return {"personalizedRanking": items(scored), "recommendationId": recommendation_id}
+    return {"personalizedRanking": items(scored, metadata), "recommendationId": recommendation_id}
 
 
 def assembled(member: str, encoded_items: bytes, recommendation_id: str) -> bytes:

@@ -27,8 +27,8 @@ Operation = Callable[[bytes], Awaitable[bytes]]
 MOST_BYTES: Final = 1 << 20
 """Of a request's body; the largest that the services' models allow has less than half of it."""
 MOST_IN_FLIGHT: Final = 1024
-ANSWERS_A_CONNECTION: Final = 4096
-"""After about as many answers a connection is closed, so that clients find new replicas."""
+CLOSING: Final = 512
+"""One answer in so many closes its connection, so that clients with a pool find new replicas."""
 
 
 class Application:
@@ -110,7 +110,7 @@ class Application:
     async def _send(self, send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
         headers = answers.headers(body, *more)
         self._answered += 1
-        if self.draining or self._answered % ANSWERS_A_CONNECTION == 0:
+        if self.draining or self._answered % CLOSING == 0:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

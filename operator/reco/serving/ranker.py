@@ -5,18 +5,20 @@ import logging
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from reco import storage
 from reco.recipes import RECIPES, ArtifactError, Model, load
 from reco.recipes.model import Question
-from reco.serving import answers, requests
+from reco.serving import answers, metadata_files, requests
 from reco.serving.errors import no_such_resource, not_active
 from reco.serving.history import Keys
 from reco.serving.http import Application
+from reco.serving.metadata import ItemColumns
 from reco.serving.metrics import Metrics
 from reco.serving.online import Histories, HistoryUnavailableError, connect
 from reco.serving.requests import GetPersonalizedRankingRequest, GetRecommendationsRequest
@@ -45,6 +47,7 @@ class Ranker:
         self._explores = bool(self._exploration.get("exploration_weight"))
         self._random = random.Random()  # noqa: S311 - ids and exploration are no secrets
         self._model: Model | None = None
+        self._columns: ItemColumns | None = None
         self._sessions: Sessions | None = None
         self._histories: Histories | None = None
         self._fallbacks = metrics.counter(
@@ -56,8 +59,9 @@ class Ranker:
         self._remembered = metrics.gauge("reco_sessions", "Users whose scores are kept up.")
         self._bytes = metrics.gauge("reco_session_bytes", "What they take, about.")
 
-    def start(self, model: Model, histories: Histories) -> None:
-        """Answer with `model` from now on."""
+    def start(self, model: Model, histories: Histories, columns: ItemColumns | None = None) -> None:
+        """Answer with `model` from now on, and tell `columns` of items if there are any."""
+        self._columns = columns
         self._sessions = Sessions(model, self._task.session_memory)
         self._histories = histories
         loaded = self._metrics.gauge(
@@ -71,15 +75,17 @@ class Ranker:
         """Answer GetRecommendations."""
         request = decode(GetRecommendationsRequest, body)
         model = self._serving(requests.campaign_of(request))
-        count = requests.results_of(request, self._kind)
+        count = requests.results_of(request, self._kind, self._names)
+        told = requests.told(request, self._names)
         known = await self._known(model, request.userId)
-        asked = (request.itemId, count)
+        asked = (request.itemId, count, told)
         items = known.answers.get(asked)
         if items is None:
             question = self._exploration.copy()
             question["item_id"] = request.itemId
             question["seed"] = self._random.getrandbits(32)
-            items = answers.encoded(answers.items(model.top(known.session, count, **question)))
+            found = model.top(known.session, count, **question)
+            items = answers.encoded(answers.items(found, self._metadata(told)))
             if not self._explores:
                 known.answers = {asked: items}
         return answers.assembled("itemList", items, self._recommendation_id())
@@ -88,10 +94,20 @@ class Ranker:
         """Answer GetPersonalizedRanking."""
         request = decode(GetPersonalizedRankingRequest, body)
         model = self._serving(request.campaignArn)
-        requests.check_ranking(request, self._kind)
+        requests.check_ranking(request, self._kind, self._names)
+        told = requests.told(request, self._names)
         known = await self._known(model, request.userId)
-        items = answers.encoded(answers.items(model.ranked(known.session, request.inputList)))
+        found = model.ranked(known.session, request.inputList)
+        items = answers.encoded(answers.items(found, self._metadata(told)))
         return answers.assembled("personalizedRanking", items, self._recommendation_id())
+
+    @property
+    def _names(self) -> Sequence[str] | None:
+        return None if self._columns is None else self._columns.names
+
+    def _metadata(self, told: Sequence[str]) -> answers.Metadata | None:
+        columns = self._columns
+        return partial(columns.of, columns=told) if told and columns is not None else None
 
     def _serving(self, arn: str) -> Model:
         if named_in(arn) != self._task.campaign:
@@ -186,6 +202,20 @@ def fetch(task: RankerTask, folder: Path) -> Model:
         raise StartError(Outcome.INVALID_DATA, str(error)) from error
 
 
+def fetch_columns(task: RankerTask) -> ItemColumns:
+    """Read what answers may tell of items.
+
+    Raises:
+        StartError: it can't be read.
+    """
+    try:
+        return metadata_files.read(
+            storage.open_storage(task.group.storage), Places(task.group.name)
+        )
+    except storage.StorageError as error:
+        raise StartError(_OUTCOMES.get(type(error), Outcome.UNAVAILABLE), str(error)) from error
+
+
 _OUTCOMES: Final = {
     storage.NotFound: Outcome.NOT_FOUND,
     storage.AccessDenied: Outcome.ACCESS_DENIED,
@@ -212,7 +242,8 @@ def serve(task: RankerTask) -> int:
         try:
             with tempfile.TemporaryDirectory(prefix="reco-ranker-") as folder:
                 model = await asyncio.to_thread(fetch, task, Path(folder))
-                ranker.start(model, histories)
+                columns = await asyncio.to_thread(fetch_columns, task) if task.metadata else None
+                ranker.start(model, histories, columns)
                 yield
         finally:
             await histories.close()

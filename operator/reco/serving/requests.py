@@ -4,7 +4,7 @@ Structs are named and bounded as in the services' models. `context` is accepted 
 `filterValues` count with a filter only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -17,6 +17,9 @@ from reco.serving.validation import whole
 DEFAULT_RESULTS: Final = 25
 MOST_RESULTS: Final = 500
 """Also of items to rank."""
+MOST_TOLD: Final = 50
+"""Items of an answer with metadata."""
+MOST_COLUMNS: Final = 10
 
 Arn = Annotated[str, Meta(max_length=256, pattern=whole(r"arn:([a-z\d-]+):personalize:.*:.*:.+"))]
 _RuntimeId = Annotated[str, Meta(max_length=256)]
@@ -171,8 +174,12 @@ def campaign_of(request: GetRecommendationsRequest) -> str:
     return request.campaignArn
 
 
-def results_of(request: GetRecommendationsRequest, kind: str) -> int:
+def results_of(
+    request: GetRecommendationsRequest, kind: str, columns: Collection[str] | None = None
+) -> int:
     """Return how many items are asked for, of a campaign whose recipe is of this kind.
+
+    `columns` are those of items that it may tell; None if it tells none.
 
     Raises:
         ServiceError: the request does not suit the recipe, or asks for what is not supported.
@@ -187,21 +194,55 @@ def results_of(request: GetRecommendationsRequest, kind: str) -> int:
     if kind == USER_PERSONALIZATION and not request.userId:
         raise invalid("userId must be given for a campaign of a user-personalization recipe.")
     count = request.numResults or DEFAULT_RESULTS
-    if count > MOST_RESULTS:
-        raise invalid(f"numResults must be at most {MOST_RESULTS}, not {count}.")
+    most = MOST_TOLD if told(request, columns) else MOST_RESULTS
+    if count > most:
+        raise invalid(f"numResults must be at most {most}, not {count}.")
     return count
 
 
-def check_ranking(request: GetPersonalizedRankingRequest, kind: str) -> None:
+def check_ranking(
+    request: GetPersonalizedRankingRequest, kind: str, columns: Collection[str] | None = None
+) -> None:
     """Refuse what a campaign whose recipe is of this kind can't rank; errors as of `results_of`."""
     _refuse_unsupported(request)
     if kind != PERSONALIZED_RANKING:
         raise invalid(f"Campaign {request.campaignArn} is not of a personalized-ranking recipe.")
-    if not 1 <= len(request.inputList) <= MOST_RESULTS:
-        raise invalid(f"inputList must have 1 to {MOST_RESULTS} items.")
+    most = MOST_TOLD if told(request, columns) else MOST_RESULTS
+    if not 1 <= len(request.inputList) <= most:
+        raise invalid(f"inputList must have 1 to {most} items.")
+
+
+def told(
+    request: GetRecommendationsRequest | GetPersonalizedRankingRequest,
+    columns: Collection[str] | None,
+) -> tuple[str, ...]:
+    """Return the columns of items that are asked for, in upper case.
+
+    Raises:
+        ServiceError: the campaign tells none, or not these, or they are too many.
+    """
+    wanted = request.metadataColumns
+    if not wanted:
+        return ()
+    if columns is None:
+        raise invalid(
+            f"Campaign {request.campaignArn} tells no metadata: its campaignConfig must set "
+            "enableMetadataWithRecommendations."
+        )
+    found = []
+    for dataset, names in wanted.items():
+        if dataset.upper() != "ITEMS":
+            raise invalid(f"metadataColumns must name columns of ITEMS, not of {dataset}.")
+        if len(names) > MOST_COLUMNS:
+            raise invalid(f"metadataColumns must name at most {MOST_COLUMNS} columns.")
+        for name in names:
+            if name.upper() not in columns:
+                raise invalid(f"The Items dataset has no column {name}.")
+            found.append(name.upper())
+    return tuple(found)
 
 
 def _refuse_unsupported(request: Any) -> None:  # noqa: ANN401 - either of the two
-    for member in ("filterArn", "promotions", "metadataColumns"):
+    for member in ("filterArn", "promotions"):
         if getattr(request, member, None):
             raise unsupported(member)

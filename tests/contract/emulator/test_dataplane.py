@@ -232,3 +232,21 @@ def test_users_are_put_into_a_users_dataset(service: Service) -> None:
     service.events.put_users(
         datasetArn=dataset, users=[{"userId": "1", "properties": '{"age": 30}'}]
     )
+
+
+def test_a_campaign_that_was_told_to_tells_columns_of_items(service: Service) -> None:
+    group = service.filled_group()
+    dataset = service.dataset(group, service.schema("items", ITEMS), "Items")
+    service.imported(dataset, "items", b"ITEM_ID,GENRES\n1,Drama\n2,\n")
+    version = service.version(service.solution(group, recipe="aws-personalized-ranking"))
+    told = service.campaign(
+        version, "told", campaignConfig={"enableMetadataWithRecommendations": True}
+    )
+    asked = {"userId": "1", "inputList": ["1", "2"], "metadataColumns": {"ITEMS": ["Genres"]}}
+    rank = service.runtime.get_personalized_ranking
+    answer = rank(campaignArn=told, **asked)["personalizedRanking"]
+    assert {one["itemId"]: one["metadata"] for one in answer} == {"1": {"genres": "Drama"}, "2": {}}
+    silent = service.campaign(version, "silent")
+    code, message, _ = refusal(rank, campaignArn=silent, **asked)
+    assert code == "InvalidInputException"
+    assert "enableMetadataWithRecommendations" in message

@@ -234,7 +234,7 @@ def test_a_repeated_call_gives_the_same_event_ids_and_another_call_others() -> N
         (
             "USER_PERSONALIZATION",
             {"userId": "1", "metadataColumns": {"ITEMS": ["TITLE"]}},
-            "NotImplementedException",
+            "InvalidInputException",
         ),
     ],
     ids=range(7),
@@ -244,6 +244,33 @@ def test_a_request_that_does_not_suit_is_refused(
 ) -> None:
     request = parse(GetRecommendationsRequest, {"campaignArn": ARN, **parameters})
     assert refusal(requests.results_of, request, kind)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("columns", "count", "refused"),
+    [
+        ({"items": ["title", "GENRES"]}, 50, None),
+        ({"ITEMS": []}, 50, None),
+        ({"ITEMS": ["TITLE"]}, 51, "numResults must be at most 50, not 51"),
+        ({"ITEMS": ["PRICE"]}, 1, "The Items dataset has no column PRICE"),
+        ({"USERS": ["TITLE"]}, 1, "must name columns of ITEMS"),
+        ({"ITEMS": ["TITLE"] * 11}, 1, "at most 10 columns"),
+    ],
+    ids=range(6),
+)
+def test_columns_of_items_are_told_within_limits(
+    columns: dict[str, list[str]], count: int, refused: str | None
+) -> None:
+    asked = {"userId": "1", "numResults": count, "metadataColumns": columns}
+    request = parse(GetRecommendationsRequest, {"campaignArn": ARN, **asked})
+
+    def answer() -> int:
+        return requests.results_of(request, "USER_PERSONALIZATION", ["TITLE", "GENRES"])
+
+    if refused is None:
+        assert answer() == count
+    else:
+        assert refused in refusal(answer)[1]
 
 
 NAMES = st.sampled_from(

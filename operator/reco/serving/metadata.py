@@ -1,0 +1,22 @@
+"""What answers may tell of items beside their ids: columns of the group's Items dataset."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ItemColumns:
+    """Texts of items by column; names of columns in upper case."""
+
+    def __init__(self, names: Sequence[str], rows: Mapping[str, Mapping[str, str]]) -> None:
+        self.names = tuple(sorted(names))
+        self._rows = rows
+
+    def of(self, item_id: str, columns: Sequence[str]) -> dict[str, str]:
+        """Return an item's values of these columns, named in lower case; none that are unknown."""
+        row = self._rows.get(item_id, {})
+        return {name.lower(): row[name] for name in columns if name in row}
+
+
+def texts(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return values as answers tell them: always as texts, and none that is null."""
+    return {name: str(value) for name, value in row.items() if value is not None}
