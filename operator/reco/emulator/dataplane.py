@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from reco.emulator import lifecycle, refreshing, schemas
+from reco.emulator import holdings, lifecycle, refreshing, schemas
 from reco.emulator.catalogue import RECIPES
 from reco.emulator.errors import ServiceError
 from reco.emulator.kinds import KINDS
 from reco.emulator.model import EVENTS, RUNTIME
 from reco.emulator.ports import Event
 from reco.emulator.store import Resource
-from reco.emulator.training import dataset_columns
 from reco.emulator.world import Call
 from reco.serving import answers, events, requests
 from reco.serving.errors import no_such_resource, not_active
@@ -76,7 +75,7 @@ def _columns(
         return None
     if not request.metadataColumns:
         return ItemColumns((), {})
-    columns = dataset_columns(call.world, campaign.dataset_group or "", "ITEMS", call.now)
+    columns = holdings.rows(call.world, campaign.dataset_group or "", "ITEMS", call.now)
     ids = columns.pop("ITEM_ID", [])
     rows = zip(*columns.values(), strict=True)
     return ItemColumns(
