@@ -12,6 +12,7 @@ from hack.control_plane import ControlPlane
 from reco.cluster.api import KubernetesAPI, load_configuration
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, Cluster
 from reco.engines.incluster.objects import ObjectKey, key_of, manifest, within
+from reco.engines.incluster.rendering import Rendered
 
 # A loop that ends at once leaves aiohttp no time to see its TLS connections closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -61,6 +62,27 @@ def test_what_was_applied_is_as_wanted_whoever_looks(
             assert cluster.owned(OWNER) == [cluster.get(key_of(wanted))]
         async with view(control_plane, namespace) as again:  # lists, as after a restart
             assert within(wanted, again.get(key_of(wanted))) == wanted
+
+    asyncio.run(scenario())
+
+
+def test_what_a_manifest_no_longer_says_is_a_difference_and_goes(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    def rendered(**data: str) -> Any:
+        return Rendered((config_map(namespace, **data),)).fields()["ConfigMap/said"]
+
+    before, wanted = rendered(a="1", b="2"), rendered(a="1")
+
+    async def scenario() -> None:
+        async with view(control_plane, namespace) as cluster:
+            await cluster.apply(before)
+            assert within(wanted, cluster.get(key_of(wanted))) != wanted
+            await cluster.apply(wanted)
+            found = cluster.get(key_of(wanted))
+            assert found is not None
+            assert found["data"] == {"a": "1"}
+            assert within(wanted, found) == wanted
 
     asyncio.run(scenario())
 

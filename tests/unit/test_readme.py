@@ -8,15 +8,23 @@ import importlib
 import importlib.util
 import os
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
 
+from reco.api.kinds import KINDS
 from reco.cli.main import SUBCOMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    "docs/in-cluster.md",
+    "examples/switch-engine/README.md",
+)
 
 
 def commands() -> list[str]:
@@ -46,9 +54,17 @@ def test_a_documented_command_exists_and_takes_its_arguments(command: str) -> No
             parser_of_reco().parse_args(arguments)
         case ["uv", "run", "python", "-m", module, *_]:
             assert importlib.util.find_spec(module) is not None
-        case ["kubectl", "apply", *arguments]:
+        case ["uv", "run", "python", script, *arguments] if script.endswith(".py"):
+            runpy.run_path(str(ROOT / script))["parser"]().parse_args(arguments)
+        case ["kubectl", "apply" | "delete", *arguments] if "-f" in arguments:
             file = arguments[arguments.index("-f") + 1]
             assert file == "estate.yaml" or (ROOT / file).exists()
+        case ["kubectl", "get" | "wait" | "annotate" | "delete", kind, *_]:
+            assert kind.partition("/")[0] in {
+                name for one in KINDS.values() for name in (one.singular, one.plural)
+            }
+        case ["kubectl", "port-forward", service, _]:
+            assert service.startswith("service/")
         case [script, *_] if script.startswith("scripts/"):
             assert os.access(ROOT / script, os.X_OK)
         case _:

@@ -6,16 +6,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from reco.api import docs
 from reco.api.crds import crd_files
-from reco.api.docs import PATH, api_reference
+from reco.recipes import reference
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser of `reco`."""
     parser = subparsers.add_parser(
         "generate",
-        help="render crds/ and docs/api.md from the models",
-        description="Render crds/ and docs/api.md from the models in operator/reco/api.",
+        help="render crds/, docs/api.md and docs/recipes.md from the models",
+        description="Render crds/, docs/api.md and docs/recipes.md from what the code says.",
     )
     parser.add_argument(
         "--check",
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
 def _changes(root: Path) -> Iterator[tuple[Path, str | None, str | None]]:
     """Yield each file that is not as rendered, with its old and new text; None for no file."""
     wanted = {root / path: text for path, text in crd_files().items()}
-    wanted[root / PATH] = api_reference()
+    wanted[root / docs.PATH] = docs.api_reference()
+    wanted[root / reference.PATH] = reference.recipe_reference()
     for path in sorted({*wanted, *(root / "crds").glob("*.yaml")}):
         old = path.read_text(encoding="utf-8") if path.exists() else None
         new = wanted.get(path)

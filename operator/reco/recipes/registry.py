@@ -1,9 +1,8 @@
 """The recipes as a table: kind, how they answer, and the hyperparameters they accept.
 
 Names, ranges and defaults of `aws-` recipes are those of the Amazon Personalize developer guide's
-recipe pages. `hidden_dimension` and its likes are accepted for compatibility and have no effect:
-a closed-form model has no hidden variables. `reco-` recipes are of this project, and no service
-lists them.
+recipe pages. Those that are not `effective` are accepted for compatibility: a closed-form model has
+no hidden variables. `reco-` recipes are of this project, and no service lists them.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ class Hyperparameter:
     """One setting of a recipe; numbers have inclusive bounds, categories a list.
 
     A categorical setting without a list takes any text. `tunable` says whether hyperparameter
-    optimisation may search it.
+    optimisation may search it, `effective` whether it changes anything.
     """
 
     name: str
@@ -35,6 +34,7 @@ class Hyperparameter:
     maximum: float | None = None
     tunable: bool = False
     categories: tuple[str, ...] = ()
+    effective: bool = True
 
     def parse(self, text: str) -> Value:
         """Return the value; raise ValueError with what is allowed."""
@@ -102,8 +102,12 @@ def _percentile(name: str, default: float) -> Hyperparameter:
     return Hyperparameter(name, "Continuous", default, 0.0, 1.0)
 
 
+def _hidden(name: str, default: int, minimum: int, maximum: int) -> Hyperparameter:
+    return Hyperparameter(name, "Integer", default, minimum, maximum, tunable=True, effective=False)
+
+
 _SEQUENCE = (
-    Hyperparameter("hidden_dimension", "Integer", 149, 32, 256, tunable=True),
+    _hidden("hidden_dimension", 149, 32, 256),
     Hyperparameter("bptt", "Integer", 32, 2, 32, tunable=True),
     Hyperparameter("recency_mask", "Categorical", default=True, tunable=True, categories=BOOLEAN),
     _percentile("min_user_history_length_percentile", 0.0),
@@ -124,8 +128,8 @@ _SIMS = (
 )
 _SIMILAR = (
     Hyperparameter("popularity_discount_factor", "Continuous", 0.0, 0.0, 1.0),
-    Hyperparameter("item_id_hidden_dim", "Integer", 100, 30, 200, tunable=True),
-    Hyperparameter("item_metadata_hidden_dim", "Integer", 100, 30, 200, tunable=True),
+    _hidden("item_id_hidden_dim", 100, 30, 200),
+    _hidden("item_metadata_hidden_dim", 100, 30, 200),
 )
 # The guide's table and its example differ in which values it lists; this is the table.
 _TRENDING = (

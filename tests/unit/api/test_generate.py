@@ -29,11 +29,11 @@ def test_what_is_checked_in_is_what_the_models_say(capsys: pytest.CaptureFixture
     assert run("--check", "--root", str(ROOT)) == 0, capsys.readouterr().out
 
 
-def test_generate_writes_a_file_for_each_kind_and_the_reference(tmp_path: Path) -> None:
+def test_generate_writes_a_file_for_each_kind_and_the_references(tmp_path: Path) -> None:
     assert run("--root", str(tmp_path)) == 0
 
     kinds = [f"crds/{kind.plural}.yaml" for kind in KINDS.values()]
-    assert names(tmp_path) == sorted([*kinds, "docs/api.md"])
+    assert names(tmp_path) == sorted([*kinds, "docs/api.md", "docs/recipes.md"])
     assert run("--check", "--root", str(tmp_path)) == 0
 
 
