@@ -11,7 +11,7 @@ from typing import NamedTuple, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from reco.recipes.data import Event, Strings
+from reco.recipes.data import Event, Indices, Strings
 from reco.recipes.encoding import Catalogue, Histories
 from reco.recipes.labels import UserLabels
 from reco.recipes.scorers import Logits, NeighbourScorer, Scorers, best
@@ -162,13 +162,16 @@ class Model:
         scores = np.exp(logits[at].astype(np.float64) - largest) / total
         return list(map(Scored, ids, scores.tolist()))
 
-    def ranked(self, session: Session, candidates: Sequence[str]) -> list[Scored]:
+    def ranked(
+        self, session: Session, candidates: Sequence[str], positions: Indices | None = None
+    ) -> list[Scored]:
         """Return every candidate, best first; scores of the known ones sum to 1.
 
         A candidate that the model has no place for (neither interactions nor metadata tell it
         anything) comes last, without a score, in input order.
+        `positions` are theirs in the catalogue, -1 for the unknown, where the caller has them.
         """
-        given = self.catalogue.index(candidates)
+        given = self.catalogue.index(candidates) if positions is None else positions
         known = (given >= 0) & self.placed[given]
         at = np.sort(given[known])
         logits = self.scorer.logits(session.profile, session.labels, None)[at]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 import orjson
 
@@ -30,34 +31,56 @@ class _Scored(Protocol):
     def score(self) -> float | None: ...
 
 
-def items(scored: Iterable[_Scored], metadata: Metadata | None = None) -> list[dict[str, Any]]:
+class PredictedItem(msgspec.Struct, gc=False):
+    """An item of a runtime answer."""
+
+    itemId: str  # noqa: N815 - the wire's
+    score: float | None
+    promotionName: str | None = None  # noqa: N815
+    metadata: Mapping[str, str] | None = None
+    reason: None = None
+
+
+def items(scored: Iterable[_Scored], metadata: Metadata | None = None) -> list[PredictedItem]:
     """Return the items of an answer, in order; scores have seven decimals, as the service's."""
     ordered = list(scored)
-    scores = np.array([one.score for one in ordered], dtype=np.float64)  # NaN for None
-    return [
-        {
-            "itemId": one.item_id,
-            "score": None if one.score is None else score,
-            "promotionName": None,
-            "metadata": None if metadata is None else metadata(one.item_id),
-            "reason": None,
-        }
-        for one, score in zip(ordered, scores.round(SCORE_DECIMALS).tolist(), strict=True)
-    ]
+    ids = [one.item_id for one in ordered]
+    given = [one.score for one in ordered]
+    rounded = np.array(given, dtype=np.float64).round(SCORE_DECIMALS).tolist()
+    if None in given:
+        rounded = [
+            None if one is None else score for one, score in zip(given, rounded, strict=True)
+        ]
+    found = list(map(PredictedItem, ids, rounded))
+    if metadata is not None:
+        for item in found:
+            item.metadata = metadata(item.itemId)
+    return found
+
+
+def encoded_items(scored: Iterable[_Scored], metadata: Metadata | None = None) -> bytes:
+    """Return the items of an answer as JSON."""
+    return msgspec.json.encode(items(scored, metadata))
 
 
 def recommendations(
     scored: Iterable[_Scored], recommendation_id: str, metadata: Metadata | None = None
 ) -> dict[str, Any]:
     """Return the answer to GetRecommendations."""
-    return {"itemList": items(scored, metadata), "recommendationId": recommendation_id}
+    return {
+        "itemList": msgspec.to_builtins(items(scored, metadata)),
+        "recommendationId": recommendation_id,
+    }
 
 
 def ranking(
     scored: Iterable[_Scored], recommendation_id: str, metadata: Metadata | None = None
 ) -> dict[str, Any]:
     """Return the answer to GetPersonalizedRanking."""
-    return {"personalizedRanking": items(scored, metadata), "recommendationId": recommendation_id}
+    return {
+        "personalizedRanking": msgspec.to_builtins(items(scored, metadata)),
+        "recommendationId": recommendation_id,
+    }
 
 
 def assembled(member: str, encoded_items: bytes, recommendation_id: str) -> bytes:

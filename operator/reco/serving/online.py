@@ -47,7 +47,8 @@ class Histories:
     """Users' recent events in the online store.
 
     A few failures in a row open the circuit: from then on nobody waits, and a look every half
-    second closes it again. One GET a request; `timeout` is in seconds.
+    second closes it again. Requests that come while others wait for the store share one MGET;
+    `timeout` is in seconds.
     """
 
     def __init__(self, client: Redis, keys: Keys, timeout: float) -> None:
@@ -55,12 +56,9 @@ class Histories:
         self._keys = keys
         self._timeout = timeout
         self._failures = 0
+        self._waiting: list[tuple[str, asyncio.Future[bytes]]] = []
+        self._fetching: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
-
-    @property
-    def away(self) -> bool:
-        """Whether the circuit is open."""
-        return self._probing is not None
 
     async def of(self, user: str) -> bytes:
         """Return a user's history, see `history.parse`; empty if there is none.
@@ -70,22 +68,44 @@ class Histories:
         """
         if self._probing is not None:
             raise HistoryUnavailableError("away")
+        found: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.append((user, found))
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch())
+        return await found
+
+    async def _fetch(self) -> None:
+        """Ask for all that wait, until nobody does."""
         try:
-            async with asyncio.timeout(self._timeout):
-                found = await self._client.get(self._keys.history(user))
-        except (TimeoutError, RedisTimeoutError) as error:
-            self._failed(f"did not answer within {self._timeout * 1000:g} ms")
-            raise HistoryUnavailableError("timeout") from error
-        except RedisError as error:
-            self._failed(str(error))
-            raise HistoryUnavailableError("error") from error
+            while self._waiting:
+                asked, self._waiting = self._waiting, []
+                try:
+                    await self._ask(asked)
+                except (TimeoutError, RedisError) as error:
+                    late = isinstance(error, (TimeoutError, RedisTimeoutError))
+                    self._failed(f"fails: {error!r}")
+                    # Whoever came meanwhile has waited long enough, too.
+                    for _, found in (*asked, *self._waiting):
+                        if not found.done():
+                            reason = "timeout" if late else "error"
+                            found.set_exception(HistoryUnavailableError(reason))
+                    self._waiting = []
+        finally:
+            self._fetching = None
+
+    async def _ask(self, asked: list[tuple[str, "asyncio.Future[bytes]"]]) -> None:
+        async with asyncio.timeout(self._timeout):
+            histories = await self._client.mget([self._keys.history(user) for user, _ in asked])
         self._failures = 0
-        return found or b""
+        for (_, found), history in zip(asked, histories, strict=True):
+            if not found.done():
+                found.set_result(history or b"")
 
     async def close(self) -> None:
         """Stop looking, and close connections."""
-        if self._probing is not None:
-            self._probing.cancel()
+        for task in (self._probing, self._fetching):
+            if task is not None:
+                task.cancel()
         await self._client.aclose()
 
     def _failed(self, how: str) -> None:
