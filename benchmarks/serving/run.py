@@ -134,6 +134,8 @@ def ranking(plane: Plane, effort: Effort) -> list[Row]:
         Side("reco", "rank", PATHS["rank"], bodies),
         *(Side(f"FastAPI, {peer}", peer, PATHS["rank"], bodies) for peer in PEERS),
     ]
+    for side in sides:  # so that everybody was seen before
+        once(plane.url(side.pod) + side.path, side.bodies)
     rows = compare(plane, sides, effort)
     for name in ("rank", *PEERS):
         plane.stop(name)
