@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reco.api.resource import Resource
-from reco.decide.model import Unsupported, Waiting
+from reco.api.vocabulary import GROUP
+from reco.decide.model import Unsupported, Waiting, digest
 
 ROLLED_OUT = "rollout"
 """The field that says whether what was applied is also what runs."""
 COMPLETE = "complete"
+ANNOTATION_DIGEST = f"{GROUP}/manifest-digest"
+"""On each object: what it was made of. Only by it can be seen that a setting was taken out, for
+what a manifest does not name is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,14 @@ class Rendered:
 
     def fields(self) -> dict[str, Any]:
         """Return the wanted fields: each object under `Kind/name`."""
-        named = {f"{one['kind']}/{one['metadata']['name']}": one for one in self.objects}
+        named = {f"{one['kind']}/{one['metadata']['name']}": _marked(one) for one in self.objects}
         return named | ({ROLLED_OUT: COMPLETE} if self.rolls else {})
+
+
+def _marked(one: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = one["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), ANNOTATION_DIGEST: digest(one)}
+    return {**one, "metadata": {**metadata, "annotations": annotations}}
 
 
 Rendering = Rendered | Waiting | Unsupported
