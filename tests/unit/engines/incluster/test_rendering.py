@@ -53,3 +53,21 @@ def test_a_setting_that_is_taken_out_of_a_class_is_a_difference(placement: dict[
     wanted = group()["Deployment/movies-catalog"]
 
     assert within(wanted, found) != wanted
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_r5_what_holds_data_never_goes_along_with_its_resource(policy: str) -> None:
+    objects = group(resource("DatasetGroup", "movies", spec={"deletionPolicy": policy}))
+
+    assert "ownerReferences" not in objects["StatefulSet/movies-online-store"]["metadata"]
+    assert objects["Deployment/movies-catalog"]["metadata"]["ownerReferences"]
+
+
+def test_r5_retain_leaves_what_serves_behind() -> None:
+    retained, deleted = tracker(deletionPolicy="Retain"), tracker(deletionPolicy="Delete")
+
+    for name, one in deleted.items():
+        if name != "rollout":
+            assert one["metadata"]["ownerReferences"]
+            assert "ownerReferences" not in retained[name]["metadata"]
+            assert within(retained[name], one) != retained[name]
