@@ -15,6 +15,7 @@ from reco.decide.model import (
     NotAsked,
     Situation,
     State,
+    UpdateExternal,
     Waiting,
 )
 from reco.decide.references import resolve, usable
@@ -177,3 +178,15 @@ def test_another_default_class_moves_nothing_that_was_made() -> None:
 
     assert resolve(made, cluster).engine_class is old
     assert resolve(fresh, cluster).engine_class is new
+
+
+def test_r5_a_failed_object_that_can_be_changed_is_mended_and_not_deleted() -> None:
+    wanted = replace(desired(), fields={"Deployment/movies-catalog": {}, "StatefulSet/s": {}})
+    wanted = replace(wanted, mutable=frozenset(wanted.fields))
+    refusal = {"digest": "of what failed", "reason": "ExternalFailure", "message": "no such image"}
+    group = resource("DatasetGroup", status={"refusal": refusal})
+    failed = observed(group, wanted, State.FAILED, failure="no such image")
+
+    decision = decide(situation(group, desired=wanted, observation=failed))
+
+    assert decision.actions == (UpdateExternal(failed, wanted.fields, wanted),)

@@ -271,7 +271,7 @@ class InClusterEngine:
         """Delete a resource's objects, and before them what they keep in storage."""
         resource = self._seen[observed.id]
         driver = DRIVERS[kind]
-        if driver.delete_before is not None:
+        if driver.delete_before is not None and resource.deleted is not None:
             await driver.delete_before(self._known, resource, observed)
         with classed(f"Delete{kind}"):
             for one in self._objects_of(observed):

@@ -48,11 +48,16 @@ class Place:
         }
 
     def owned(self, resource: Resource, *, holds_data: bool = False) -> list[dict[str, Any]]:
-        """Return the owner references of a resource's objects.
+        """Return the owner references of a resource's objects: Kubernetes deletes what has one.
 
-        What holds data has one only while its policy is `Delete`: Kubernetes would take it along.
+        What holds data has none, for a policy that turns to `Retain` right before the deletion must
+        count. Nor have the objects of a resource to be retained that are all there is of it, such
+        as a campaign's; a solution's or a version's are not: what they stand for is in storage.
         """
-        if holds_data and deletion.policy(resource, self.view) is DeletionPolicy.RETAIN:
+        if holds_data:
+            return []
+        is_all = not resource.kind.retained_by_default
+        if is_all and deletion.policy(resource, self.view) is DeletionPolicy.RETAIN:
             return []
         return [
             {
