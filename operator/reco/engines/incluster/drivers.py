@@ -264,8 +264,12 @@ async def _solution(known: Known, seen: Seen) -> Judged:
     if group is None:
         return Judged()
     solution = names.external_name(seen.resource)
+    # A solution is made anew to have another recipe: what lies there may have the old one.
+    mine = (solution, _data(seen, "recipe"))
     found = [
-        one for one in await known.catalogs.versions(namespace, group) if one.solution == solution
+        one
+        for one in await known.catalogs.versions(namespace, group)
+        if (one.solution, one.recipe) == mine
     ]
     return Judged(details={"versions": tuple(_external(group, one) for one in found)})
 
