@@ -93,8 +93,20 @@ class Driver:
     """The id, where it is not just the noun and the external name."""
     beyond: Callable[[Seen], ObjectKey | None] = _nowhere
     """The object to ask when there is no main one, for something may be there all the same."""
+    stops_first: bool = False
+    """Whether what it does has to be stopped before it is deleted: it writes elsewhere."""
     delete_before: Callable[[Known, Resource, Observed], Awaitable[None]] | None = None
     """What has to be deleted elsewhere before the objects."""
+
+    def goes_last(self, one: Manifest) -> int:
+        """Return a key that sorts the main object behind the others, and its Service behind it.
+
+        So whoever answers for what lies elsewhere is there until all of that is deleted.
+        """
+        kind, role = self.main
+        if not _plays(one, role):
+            return 0
+        return 1 if one["kind"] == kind else 2
 
     def id_of(self, resource: Resource, references: References) -> str:
         """Return the id of a resource's external object: it follows from names alone."""
@@ -249,11 +261,10 @@ def catalog_key(namespace: str, group: str) -> ObjectKey:
 
 
 async def _delete_group(known: Known, resource: Resource, observed: Observed) -> None:
-    if observed.state is State.DELETING:
-        return
-    await known.catalogs.delete_group(
-        resource.key.namespace, names.external_name(resource), resource.uid
-    )
+    namespace, group = resource.key.namespace, names.external_name(resource)
+    if observed.state is State.DELETING or known.cluster.get(catalog_key(namespace, group)) is None:
+        return  # the catalog goes after what it tells of: see `goes_last`
+    await known.catalogs.delete_group(namespace, group, resource.uid)
 
 
 # Solutions -------------------------------------------------------------------------------------
@@ -264,8 +275,12 @@ async def _solution(known: Known, seen: Seen) -> Judged:
     if group is None:
         return Judged()
     solution = names.external_name(seen.resource)
+    # A solution is made anew to have another recipe: what lies there may have the old one.
+    mine = (solution, _data(seen, "recipe"))
     found = [
-        one for one in await known.catalogs.versions(namespace, group) if one.solution == solution
+        one
+        for one in await known.catalogs.versions(namespace, group)
+        if (one.solution, one.recipe) == mine
     ]
     return Judged(details={"versions": tuple(_external(group, one) for one in found)})
 
@@ -403,6 +418,7 @@ DRIVERS: dict[str, Driver] = {
             judge=_version,
             identify=_identify_version,
             beyond=_catalog_of,
+            stops_first=True,
             delete_before=_delete_version,
         ),
         Driver(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -143,6 +144,9 @@ class InClusterEngine:
             judged = await driver.judge(self._known, seen)
         if isinstance(judged, Absent):
             return judged
+        if resource.deleted is not None and not driver.stops_first:
+            # Nothing here has to be ready, or done, before it can be deleted.
+            judged = replace(judged, state=State.ACTIVE)
         observed = self._observed(seen, judged)
         self._seen[observed.id] = resource
         if observed.state in MOVING or observed.update is not None:
@@ -274,9 +278,10 @@ class InClusterEngine:
         if driver.delete_before is not None and resource.deleted is not None:
             await driver.delete_before(self._known, resource, observed)
         with classed(f"Delete{kind}"):
-            for one in self._objects_of(observed):
-                await self._cluster.delete(one)
+            # Once the objects are gone nobody looks any more, so Secrets go before them.
             await self._cluster.delete_secrets(resource.key.namespace, owner_label(resource.key))
+            for one in sorted(self._objects_of(observed), key=driver.goes_last):
+                await self._cluster.delete(one)
 
     def _objects_of(self, observed: Observed) -> list[Manifest]:
         """Return what was made for a resource; pods go with what made them."""

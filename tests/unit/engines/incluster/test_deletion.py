@@ -1,0 +1,129 @@
+"""Deletion in the cluster, broken off between any two calls."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reco.api.resource import parse
+from reco.api.vocabulary import API_VERSION
+from reco.cluster.errors import StoreNotFound, StoreUnavailable
+from reco.decide.model import Absent, Desired, State
+from reco.decide.references import References
+from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.engine import InClusterEngine
+from reco.engines.port import EngineError
+from tests.support.situations import NOW, resource
+
+CLASS = parse(
+    {
+        "apiVersion": API_VERSION,
+        "kind": "EngineClass",
+        "metadata": {
+            "name": "in-cluster",
+            "uid": "uid-class",
+            "resourceVersion": "1",
+            "creationTimestamp": NOW.isoformat(),
+        },
+        "spec": {"engine": "InCluster", "inCluster": {"storage": {"s3": {"bucket": "reco"}}}},
+    }
+)
+CATALOG = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/"
+CATALOG_NEEDS = {
+    "/api/v1/namespaces/shop/services/movies-catalog",
+    "/apis/apps/v1/namespaces/shop/deployments/movies-catalog",
+}
+
+
+class Kubernetes:
+    """Keeps objects, and fails one deletion. The catalog answers as long as it is there."""
+
+    def __init__(self, fails_at: int) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.deletions = 0
+        self._fails_at = fails_at
+        self._version = 1
+        self._news: dict[str, asyncio.Queue[dict[str, Any]]] = {}
+
+    async def request(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        if path.startswith(CATALOG):
+            if not self.objects.keys() >= CATALOG_NEEDS:
+                raise StoreNotFound(path)
+            return {}
+        if method == "DELETE":
+            return self._delete(path)
+        if method == "PATCH":
+            self._version += 1
+            metadata = sent["body"]["metadata"] | {
+                "uid": f"uid-{path}",
+                "resourceVersion": str(self._version),
+                "creationTimestamp": NOW.isoformat(),
+            }
+            self.objects[path] = sent["body"] | {"metadata": metadata}
+            return self.objects[path]
+        if method == "POST":
+            return {}
+        if "labelSelector" in (sent.get("query") or {}):
+            return {"items": [], "metadata": {"resourceVersion": "1"}}
+        if path not in self.objects:
+            raise StoreNotFound(path)
+        return self.objects[path]
+
+    def _delete(self, path: str) -> dict[str, Any]:
+        self.deletions += 1
+        if self.deletions == self._fails_at:
+            raise StoreUnavailable("the API server is away")
+        self._version += 1
+        gone = self.objects.pop(path, None)
+        if gone is not None:
+            gone["metadata"]["resourceVersion"] = str(self._version)
+            self._queue(path.rpartition("/")[0]).put_nowait({"type": "DELETED", "object": gone})
+        return {}
+
+    def _queue(self, collection: str) -> asyncio.Queue[dict[str, Any]]:
+        return self._news.setdefault(collection, asyncio.Queue())
+
+    async def text(self, path: str, **_: Any) -> str:
+        raise StoreNotFound(path)
+
+    async def watch(self, path: str, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        while True:
+            yield await self._queue(path).get()
+
+
+@pytest.mark.parametrize("fails_at", range(1, 12))
+def test_r5_a_deletion_that_broke_off_anywhere_comes_to_its_end(fails_at: int) -> None:
+    api = Kubernetes(fails_at)
+
+    async def scenario() -> None:
+        engine = InClusterEngine(
+            CLASS,
+            Cluster(api, "in-cluster", ["shop"]),
+            cluster_id="cluster-1",
+            time=lambda: 0.0,
+            new_secret=lambda: "secret",
+        )
+        running = asyncio.create_task(engine.run(lambda _key: None))
+        await engine.capabilities()  # it has seen that nothing is there
+        group = resource("DatasetGroup", "movies", spec={"deletionPolicy": "Delete"})
+        wanted = engine.desired(group, References({}, engine_class=CLASS))
+        assert isinstance(wanted, Desired)
+        await engine.create("DatasetGroup", wanted, {})
+        going = replace(group, deleted=NOW)
+        for _ in range(5):
+            found = await engine.observe(going, wanted)
+            if isinstance(found, Absent):
+                break
+            assert found.state is State.ACTIVE  # none of its pods was ever ready: no reason to wait
+            with suppress(EngineError):
+                await engine.delete("DatasetGroup", found)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        running.cancel()
+        assert isinstance(found, Absent)
+        assert api.objects == {}
+
+    asyncio.run(scenario())

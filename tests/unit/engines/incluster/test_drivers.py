@@ -1,0 +1,70 @@
+"""What a resource in the cluster is said to be, from its objects and its group's catalog."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from reco.api.in_cluster import InClusterSettings
+from reco.api.resource import Resource
+from reco.cluster.errors import StoreNotFound, StoreUnavailable
+from reco.decide.model import EngineView
+from reco.engines.incluster.catalog import Catalogs
+from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.drivers import DRIVERS, Judged, Known, Seen
+from reco.engines.incluster.place import Place
+from reco.workload.storage import VersionManifest
+from tests.support.situations import NOW, resource
+
+SETTINGS = {"storage": {"s3": {"bucket": "reco"}}}
+
+
+class Answers:
+    """Answers requests by path."""
+
+    def __init__(self, answers: Mapping[str, dict[str, Any]]) -> None:
+        self._answers = answers
+
+    async def request(self, _method: str, path: str, **_: Any) -> dict[str, Any]:
+        return self._answers[path]
+
+    async def text(self, path: str, **_: Any) -> str:
+        raise StoreNotFound(path)
+
+    async def watch(self, path: str, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        raise StoreUnavailable(path)
+        yield {}
+
+
+def known(api: Answers) -> Known:
+    place = Place(InClusterSettings.model_validate(SETTINGS), EngineView("in-cluster"), "cluster-1")
+    return Known(place, Cluster(api, "in-cluster"), Catalogs(api, lambda: 0.0), lambda: 0.0)
+
+
+def judged(of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: Answers) -> Judged:
+    found = asyncio.run(DRIVERS[of.key.kind].judge(known(api), Seen(of, None, main, objects)))
+    assert isinstance(found, Judged)
+    return found
+
+
+def trained(version: str, recipe: str) -> dict[str, Any]:
+    return VersionManifest(
+        solution="shop_sol",
+        version=version,
+        recipe=recipe,
+        mode="Full",
+        created=NOW,
+        artifact="0" * 64,
+        size=1,
+        metrics={},
+        training_seconds=1.0,
+    ).model_dump(mode="json")
+
+
+def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
+    path = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/versions"
+    versions = [trained("shop_sol-1", "aws-sims"), trained("shop_sol-2", "aws-popularity-count")]
+    main = {"kind": "ConfigMap", "data": {"group": "shop_movies", "recipe": "aws-sims"}}
+
+    found = judged(resource("Solution", "sol"), main, api=Answers({path: {"versions": versions}}))
+
+    assert [one.name for one in found.details["versions"]] == ["shop_sol-1"]
