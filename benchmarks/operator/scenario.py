@@ -41,6 +41,8 @@ seldom enough for the machine to bear thousands of them.
 """
 BETWEEN_APPLIES: Final = 0.2
 _PATIENCE: Final = 1200.0
+_IMPORTED: Final = 0.3
+"""Processor seconds after which an operator has begun to run: less than any spends on imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,11 @@ class Scenario:
     def _burst(self, estate: Estate, operator: Running) -> None:
         """Apply all at once; look at the calls while they are in flight; let them become ready."""
         count = self._sizes.resources
-        wait_for("the operator starts", lambda: processor_seconds(operator.process) > 1, timeout=60)
+        wait_for(
+            "the operator starts",
+            lambda: processor_seconds(operator.process) > _IMPORTED,
+            timeout=60,
+        )
         time.sleep(5)
         self._say(f"{count} resources applied at once")
         mark, writes = estate.mark(), estate.writes()
