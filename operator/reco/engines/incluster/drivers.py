@@ -137,7 +137,8 @@ async def _group(known: Known, seen: Seen) -> Judged:
 
 
 def _told(judged: Judged, text: str) -> Judged:
-    return replace(judged, doing=text, extra=dict.fromkeys(judged.extra, text))
+    extra = judged.extra if judged.update is None else {ROLLED_OUT: text}
+    return replace(judged, doing=text, extra=extra)
 
 
 async def _dataset(known: Known, seen: Seen) -> Judged:
@@ -346,7 +347,8 @@ def _rolling(seen: Seen) -> Judged:
     if not rollout.available:
         if rollout.failure is not None:
             return Judged(State.FAILED, failure=rollout.failure)
-        return Judged(State.CREATING, doing=rollout.doing)
+        # The state says that it is not complete: as a difference it would be one more to mend.
+        return Judged(State.CREATING, doing=rollout.doing, extra={ROLLED_OUT: COMPLETE})
     if rollout.complete:
         return Judged(extra={ROLLED_OUT: COMPLETE})
     state = State.FAILED if rollout.failure is not None else State.CREATING

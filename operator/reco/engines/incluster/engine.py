@@ -65,7 +65,9 @@ class InClusterEngine:
         """
         settings = settings_of(engine_class)
         self._view = EngineView(
-            class_name=engine_class.key.name, deletion_policy=engine_class.spec.deletion_policy
+            class_name=engine_class.key.name,
+            deletion_policy=engine_class.spec.deletion_policy,
+            changes_any_time=True,
         )
         self._cluster = cluster
         self._known = Known(

@@ -11,7 +11,7 @@ import pytest
 from reco.api.resource import parse
 from reco.api.vocabulary import API_VERSION
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import Absent, Desired, State
+from reco.decide.model import Absent, Desired, Observed, State
 from reco.decide.references import References
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.engine import InClusterEngine
@@ -113,6 +113,7 @@ def test_r5_a_deletion_that_broke_off_anywhere_comes_to_its_end(fails_at: int) -
         assert isinstance(wanted, Desired)
         await engine.create("DatasetGroup", wanted, {})
         going = replace(group, deleted=NOW)
+        found: Absent | Observed | None = None
         for _ in range(5):
             found = await engine.observe(going, wanted)
             if isinstance(found, Absent):

@@ -7,7 +7,7 @@ from typing import Any
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import EngineView
+from reco.decide.model import Absent, EngineView
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.drivers import DRIVERS, Judged, Known, Seen
@@ -24,7 +24,8 @@ class Answers:
     def __init__(self, answers: Mapping[str, dict[str, Any]]) -> None:
         self._answers = answers
 
-    async def request(self, _method: str, path: str, **_: Any) -> dict[str, Any]:
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        assert method == "GET"
         return self._answers[path]
 
     async def text(self, path: str, **_: Any) -> str:
@@ -41,7 +42,10 @@ def known(api: Answers) -> Known:
 
 
 def judged(of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: Answers) -> Judged:
-    found = asyncio.run(DRIVERS[of.key.kind].judge(known(api), Seen(of, None, main, objects)))
+    async def judge() -> Judged | Absent:
+        return await DRIVERS[of.key.kind].judge(known(api), Seen(of, None, main, objects))
+
+    found = asyncio.run(judge())
     assert isinstance(found, Judged)
     return found
 
