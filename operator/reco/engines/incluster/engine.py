@@ -373,8 +373,8 @@ def _taken(kind: str, one: Manifest) -> EngineError:
     return EngineError(
         Failure(
             ErrorClass.EXISTS,
-            f"{key.kind} {key.namespace}/{key.name} exists already and is not reco's: delete or"
-            " rename it, or give this resource another name",
+            f"{key.kind} {key.namespace}/{key.name} exists already and is not this resource's:"
+            " delete or rename what it belongs to, or give this resource another name",
             f"Create{kind}",
         )
     )

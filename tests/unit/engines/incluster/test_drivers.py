@@ -13,7 +13,7 @@ from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.drivers import DRIVERS, Judged, Known, Seen
 from reco.engines.incluster.place import Place
 from reco.workload.storage import VersionManifest
-from tests.support.situations import NOW, resource
+from tests.support.situations import NOW, condition, resource
 
 SETTINGS = {"storage": {"s3": {"bucket": "reco"}}}
 
@@ -72,3 +72,19 @@ def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
     found = judged(resource("Solution", "sol"), main, api=Answers({path: {"versions": versions}}))
 
     assert [one.name for one in found.details["versions"]] == ["shop_sol-1"]
+
+
+def test_r10_why_an_import_failed_is_told_when_its_pod_is_gone() -> None:
+    failed = {"type": "Failed", "status": "True", "message": "Pod failed by a rule"}
+    main = {"kind": "Job", "spec": {}, "status": {"conditions": [failed]}}
+    told = [
+        condition("Succeeded", "False", "ExternalFailure", "InvalidData: 3 rows are at fault"),
+        condition("Stalled", "True", "ExternalFailure", "InvalidData: 3 rows are at fault"),
+    ]
+    before, after = (
+        resource("DatasetImportJob"),
+        resource("DatasetImportJob", status={"conditions": told}),
+    )
+
+    assert judged(before, main, api=Answers({})).failure == "Pod failed by a rule"
+    assert judged(after, main, api=Answers({})).failure == "InvalidData: 3 rows are at fault"
