@@ -183,8 +183,24 @@ def test_the_group_of_another_resource_keeps_it_from_being_ready(
         time.sleep(0.05)
     assert answer["message"].startswith("OwnedElsewhere: ")
     assert "belongs to c/shop/movies" in answer["message"]
+    assert "reco.dev/adopt-from=c/shop/movies" in answer["message"]
     assert catalog("/versions") == (503, answer)
-    assert catalog.delete("/group")[0] == 503
+    assert catalog.delete("/group") == (200, {})
+    assert len(keys(store)) == 3
+
+
+def test_a_group_that_was_taken_over_is_no_longer_deleted_from(
+    start: Start, store: ObjectStore
+) -> None:
+    catalog = start()
+    catalog.until("/readyz", 200)
+    put_version(store, "v1")
+    write(store, PLACES.owner, OWNER.model_copy(update={"cluster": "other", "uid": "2"}))
+
+    status, answer = catalog.delete("/versions/shop_for-you/v1")
+
+    assert (status, "taken over by other/shop/movies" in answer["message"]) == (503, True)
+    assert catalog.delete("/group") == (200, {})
     assert len(keys(store)) == 3
 
 

@@ -36,9 +36,7 @@ def decide(situation: Situation, observed: Observed) -> Decision:
         return Decision(pictures.waiting(situation, desired.reason, desired.message, exists=True))
     if isinstance(desired, Unsupported):
         return Decision(pictures.rejected(situation, desired.reason, desired.message))
-    differing = {
-        key: value for key, value in desired.fields.items() if observed.fields.get(key) != value
-    }
+    differing = _differing(observed, desired)
     if situation.resource.spec.management_policy is ManagementPolicy.OBSERVE:
         return _only_observed(situation, observed, differing)
     tagging = _tagging(situation, observed, desired)
@@ -48,6 +46,36 @@ def decide(situation: Situation, observed: Observed) -> Decision:
             status={"applied": _applied(situation, desired), "refusal": None},
         )
     return _out_of_sync(situation, observed, desired, differing, tagging)
+
+
+def meanwhile(situation: Situation, observed: Observed) -> tuple[Action, ...]:
+    """Return what to change of an object that is still being made, where its engine lets us.
+
+    What was asked for may never come to be, such as pods of an image that does not exist.
+    """
+    desired, resource = situation.desired, situation.resource
+    if not isinstance(desired, Desired) or not _changes_any_time(situation):
+        return ()
+    differing = _differing(observed, desired)
+    applied = resource.status.applied
+    drift = applied is not None and applied.digest == desired.digest
+    if drift and resource.spec.drift_policy is not DriftPolicy.CORRECT:
+        return ()
+    if not differing or not differing.keys() <= desired.mutable:
+        return ()
+    if refusals.standing(situation, desired) is not None:
+        return ()
+    return (UpdateExternal(observed, differing, desired),)
+
+
+def _differing(observed: Observed, desired: Desired) -> dict[str, Any]:
+    return {
+        key: value for key, value in desired.fields.items() if observed.fields.get(key) != value
+    }
+
+
+def _changes_any_time(situation: Situation) -> bool:
+    return situation.engine is not None and situation.engine.changes_any_time
 
 
 def _applied(situation: Situation, desired: Desired) -> dict[str, Any]:
@@ -92,7 +120,9 @@ def _out_of_sync(
     spec_driven = pictures.spec_driven(situation)
     drift = applied is not None and applied.digest == desired.digest
     says = _differences(observed, differing, tagging)
-    if update is not None and update.state in MOVING:
+    moving = update is not None and update.state in MOVING
+    more = differing.keys() - (update.fields.keys() if update is not None else ())
+    if moving and not (more and _changes_any_time(situation)):
         return Decision(
             pictures.updating(
                 situation, f"the engine is updating: {says}", spec_driven=spec_driven

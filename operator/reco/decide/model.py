@@ -220,6 +220,8 @@ class EngineView:
     """Those of them of which a repeated call may be carried out again, and be paid again."""
     goes_with_parent: frozenset[str] = frozenset()
     """Kinds that the engine can't delete alone."""
+    changes_any_time: bool = False
+    """Whether what is still being made or moved can be changed again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

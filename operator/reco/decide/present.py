@@ -79,7 +79,8 @@ def _by_state(situation: Situation, observed: Observed) -> Decision:
                     situation,
                     rules.moving,
                     observed.doing or f"the engine works on {observed.name}",
-                )
+                ),
+                drift.meanwhile(situation, observed),
             )
         case State.STOPPING | State.STOPPED:
             return Decision(

@@ -10,7 +10,7 @@ ready: what belongs to another resource keeps it from being so, with the reason 
 | `GET /source?location=...` | `{"digest": ..., "objects": n}` or `{"problem": ...}` |
 | `DELETE /versions/<solution>/<version>` | `{}`; gone already is fine |
 | `DELETE /snapshots/<type>/<job>` | `{}`; 409 while the snapshot counts |
-| `DELETE /group` | `{}`; 503 while there is more to delete: ask again |
+| `DELETE /group` | `{}`, also where it is another's and stays; 503 while there is more: ask again |
 
 Deletions name the owner in `X-Reco-Uid`. What is refused answers `{"message": ...}`.
 """
@@ -58,6 +58,7 @@ _ETAG: Final = b"etag"
 CHECK_SECONDS: Final = 15.0
 """How often storage is looked at when nobody asks."""
 CLAIM_SECONDS: Final = 5.0
+_ELSEWHERE: Final = "OwnedElsewhere: "
 
 
 class _Answer(Exception):  # noqa: N818 - an answer, not a fault
@@ -121,8 +122,10 @@ class Catalog(Application):
 
     def _chosen(self, scope: Message) -> Callable[[], Any]:
         """Return what a request asks for."""
-        self._check_ready()
         method = scope["method"]
+        theirs = (self.problem or "").startswith(_ELSEWHERE)
+        if not (theirs and (method, scope["path"]) == ("DELETE", CATALOG_GROUP)):
+            self._check_ready()  # but a group that is another's never gets ready, and may go
         path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode()
         root, *names = (unquote(part) for part in path.removeprefix("/").split("/"))
         act = self._acts.get((method, f"/{root}", len(names)))
@@ -174,7 +177,7 @@ def _problem(act: Callable[[], None]) -> str | None:
     try:
         act()
     except OwnedElsewhere as error:
-        return f"OwnedElsewhere: {error}"
+        return f"{_ELSEWHERE}{error}"
     except AccessDenied as error:
         return f"AccessDenied: {error}"
     except NotFound as error:

@@ -13,11 +13,13 @@ from reco.storage import (
     Corrupt,
     Entry,
     ObjectStore,
+    OwnedElsewhere,
     Sources,
     StorageError,
     claim,
     read,
 )
+from reco.storage.groups import name_of
 from reco.storage.versions import drop_version
 from reco.workload.storage import CurrentData, Owner, Places, SnapshotManifest, Stored
 from reco.workload.storage import VersionManifest as Version
@@ -55,8 +57,22 @@ class Contents:
         claim(self._store, self._group)
 
     def check(self) -> None:
-        """Raise `StorageError` if storage cannot be reached."""
-        self._store.find(self._places.owner)
+        """Make sure that storage can be reached, and that nobody has taken the group over.
+
+        Raises:
+            OwnedElsewhere: somebody has.
+            StorageError: storage fails.
+        """
+        owner = self._owner()
+        if owner is not None and owner != self._group.owner:
+            raise OwnedElsewhere(
+                f"{self._store.location}/{self._places.root} was taken over by {name_of(owner)}: "
+                f"nothing of it is deleted here any more",
+                owner,
+            )
+
+    def _owner(self) -> Owner | None:
+        return read(self._store, self._places.owner, Owner)
 
     def versions(self) -> dict[str, Any]:
         """Return all versions, and what is damaged among them."""
@@ -80,15 +96,17 @@ class Contents:
         return {"digest": digest.hexdigest(), "objects": objects}
 
     def delete_version(self, solution: str, version: str) -> None:
-        """Delete a version, and its model unless another names it."""
+        """Delete a version, and its model unless another names it; raises as `check`."""
+        self.check()
         drop_version(self._store, self._places, solution, version)
 
     def delete_snapshot(self, type_: str, job: str) -> None:
-        """Delete an import's rows.
+        """Delete an import's rows; raises as `check`, and more.
 
         Raises:
             InUse: they count.
         """
+        self.check()
         current = read(self._store, self._places.current(type_), CurrentData)
         if current is not None and job in current.snapshots:
             raise InUse(
@@ -102,12 +120,10 @@ class Contents:
     def delete_group(self, seconds: float = _SECONDS) -> bool:
         """Delete everything of the group, as far as the time goes; say whether it is all gone.
 
-        Raises:
-            InUse: it belongs to somebody else.
+        What is not marked as ours is not deleted: of ours nothing is left there.
         """
-        owner = read(self._store, self._places.owner, Owner)
-        if owner is not None and owner.uid != self._group.owner.uid:
-            raise InUse(f"the group belongs to {owner.cluster}/{owner.namespace}/{owner.name}")
+        if self._owner() != self._group.owner:
+            return True
         deadline = time.monotonic() + seconds
         keys: list[str] = []
         for entry in self._store.entries(self._places.root):

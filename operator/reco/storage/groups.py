@@ -75,8 +75,9 @@ def claim(store: ObjectStore, group: Group) -> None:
         write(store, key, wanted)
     elif name_of(found) != name_of(wanted):
         raise OwnedElsewhere(
-            f"{where} belongs to {name_of(found)} (cluster/namespace/name): set spec.externalName "
-            f"of the DatasetGroup, or another prefix in its EngineClass",
+            f"{where} belongs to {name_of(found)} (cluster/namespace/name): to take it over, "
+            f"annotate the DatasetGroup reco.dev/adopt-from={name_of(found)}; else set its "
+            f"spec.externalName, or another prefix in its EngineClass",
             found,
         )
     elif group.adopt_own:

@@ -40,13 +40,13 @@ def named_in(arn_: str) -> str:
     return arn_.rpartition(":")[2].partition("/")[2]
 
 
-def service(name: str, role: str) -> str:
+def service(name: str, role: str, longest: int = _LABEL) -> str:
     """Return the name of the Service of an external object: a DNS label of at most 63 characters.
 
     Different names never meet: one that had to be changed to fit ends with a hash of the original.
     """
     label = _NOT_A_LABEL.sub("-", name.lower()).strip("-")
-    longest = _LABEL - 1 - len(role)
+    longest -= 1 + len(role)
     if label != name or len(label) > longest or not label[:1].isalpha():
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         label = f"{f'r-{label}'[: longest - 9].rstrip('-')}-{digest}"
@@ -61,6 +61,6 @@ def campaign_service(name: str, namespace: str) -> str:
     return service_of(name, namespace, "ranker")
 
 
-def service_of(name: str, namespace: str, role: str) -> str:
+def service_of(name: str, namespace: str, role: str, longest: int = _LABEL) -> str:
     """Return the Service of an external object in a namespace: without that in its name."""
-    return service(name.removeprefix(f"{namespace}_"), role)
+    return service(name.removeprefix(f"{namespace}_"), role, longest)

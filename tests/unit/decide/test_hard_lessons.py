@@ -15,12 +15,14 @@ from reco.decide.model import (
     NotAsked,
     Situation,
     State,
+    Update,
     UpdateExternal,
     Waiting,
 )
 from reco.decide.references import resolve, usable
 from tests.support.situations import (
     CREATED,
+    ENGINE,
     NOW,
     condition,
     desired,
@@ -190,3 +192,44 @@ def test_r5_a_failed_object_that_can_be_changed_is_mended_and_not_deleted() -> N
     decision = decide(situation(group, desired=wanted, observation=failed))
 
     assert decision.actions == (UpdateExternal(failed, wanted.fields, wanted),)
+
+
+def test_a_mended_spec_is_applied_while_the_bad_one_does_not_get_on() -> None:
+    wanted = desired(image="good", rollout="complete")
+    as_applied = {**wanted.fields, "image": "no such", "rollout": "1 of 2 pods are ready"}
+    campaign = resource("Campaign", generation=2, status=settled_status(WANTED))
+    rolling = observed(
+        campaign,
+        wanted,
+        fields=as_applied,
+        update=Update(State.CREATING, {"rollout": "complete"}),
+    )
+    creating = observed(
+        campaign, wanted, State.CREATING, fields={**as_applied, "rollout": "complete"}
+    )
+
+    for found in (rolling, creating):
+        it = situation(campaign, desired=wanted, observation=found)
+        in_cluster = replace(it, engine=replace(ENGINE, changes_any_time=True))
+
+        assert [type(action) for action in decide(it).actions] == []
+        (action,) = decide(in_cluster).actions
+        assert isinstance(action, UpdateExternal)
+        assert action.fields["image"] == "good"
+    settled = replace(rolling, fields={**wanted.fields, "rollout": "1 of 2 pods are ready"})
+    waits = situation(
+        campaign,
+        desired=wanted,
+        observation=settled,
+        engine=replace(ENGINE, changes_any_time=True),
+    )
+    assert decide(waits).actions == ()
+
+
+def test_r4_a_training_that_runs_is_left_alone_when_its_class_changes() -> None:
+    wanted = Desired("shop_sol-1", {"Job/sol-1-train": {"image": "new"}}, tags={})
+    version = resource("SolutionVersion", "sol-1", status=settled_status(wanted))
+    running = observed(version, wanted, State.RUNNING, fields={"Job/sol-1-train": {"image": "old"}})
+    it = situation(version, desired=wanted, observation=running)
+
+    assert decide(replace(it, engine=replace(ENGINE, changes_any_time=True))).actions == ()

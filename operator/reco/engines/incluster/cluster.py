@@ -39,6 +39,12 @@ FIELD_MANAGER: Final = "reco-engine"
 _PAGE: Final = 500
 _WATCH_SECONDS: Final = 300
 _RETRY_SECONDS: Final = 2.0
+_GONE_REMEMBERED: Final = 10_000
+_UNREAD: Final[Mapping[str, Sequence[str]]] = {
+    "Pod": ("spec",),
+    "HorizontalPodAutoscaler": ("status",),  # news every 15 s, whatever happens
+    "PodDisruptionBudget": ("status",),
+}
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 
@@ -197,12 +203,13 @@ class Cluster:
         newest = self._gone.get(key, 0) if known is None else _version(known)
         if newest >= _version(manifest):
             return
-        manifest = {**manifest, "metadata": _slim(manifest["metadata"])}
+        manifest = _slim(manifest)
         self._objects[key] = manifest
         owner = _owner(manifest)
         if owner is not None:
             self._by_owner.setdefault(owner, set()).add(key)
-        self._notify(manifest)
+        if known is None or _unversioned(known) != _unversioned(manifest):
+            self._notify(manifest)
 
     def _remove(self, manifest: Manifest) -> None:
         key = key_of(manifest)
@@ -211,6 +218,8 @@ class Cluster:
             return
         del self._objects[key]
         self._gone[key] = max(_version(known), _version(manifest))
+        if len(self._gone) > _GONE_REMEMBERED:
+            del self._gone[next(iter(self._gone))]
         owner = _owner(known)
         if owner is not None:
             self._by_owner.get(owner, set()).discard(key)
@@ -294,6 +303,16 @@ def _version(manifest: Manifest) -> int:
     return int(manifest["metadata"].get("resourceVersion") or 0)
 
 
-def _slim(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _slim(manifest: Manifest) -> dict[str, Any]:
     """Leave out what nobody here reads."""
-    return {name: value for name, value in metadata.items() if name != "managedFields"}
+    unread = _UNREAD.get(manifest["kind"], ())
+    metadata = {
+        name: value for name, value in manifest["metadata"].items() if name != "managedFields"
+    }
+    kept = {name: value for name, value in manifest.items() if name not in unread}
+    return {**kept, "metadata": metadata}
+
+
+def _unversioned(manifest: Manifest) -> dict[str, Any]:
+    metadata = {**manifest["metadata"], "resourceVersion": ""}
+    return {**manifest, "metadata": metadata}

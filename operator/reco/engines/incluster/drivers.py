@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from reco.api.resource import Resource
+from reco.api.vocabulary import ConditionType, Reason
 from reco.decide import names
 from reco.decide.model import Absent, Desired, ExternalVersion, Observed, State, Update
 from reco.decide.references import References
@@ -137,7 +138,8 @@ async def _group(known: Known, seen: Seen) -> Judged:
 
 
 def _told(judged: Judged, text: str) -> Judged:
-    return replace(judged, doing=text, extra=dict.fromkeys(judged.extra, text))
+    extra = judged.extra if judged.update is None else {ROLLED_OUT: text}
+    return replace(judged, doing=text, extra=extra)
 
 
 async def _dataset(known: Known, seen: Seen) -> Judged:
@@ -163,14 +165,27 @@ def _data(seen: Seen, key: str) -> str | None:
 async def _import(known: Known, seen: Seen) -> Judged:
     settings = known.place.view.class_name
     ran = states.ran(_main(seen), seen.of("Pod"), advice=_advice("jobs", settings))
-    return Judged(state=ran.state, doing=await _progress(known, seen, ran), failure=ran.failure)
+    doing = await _progress(known, seen, ran)
+    return Judged(state=ran.state, doing=doing, failure=_failure(seen, ran))
+
+
+def _failure(seen: Seen, ran: states.Ran) -> str | None:
+    """Return why a Job failed; once its pod is gone, with its node for one, as it was told."""
+    told = seen.resource.condition(ConditionType.SUCCEEDED)
+    lost = ran.state is State.FAILED and not seen.of("Pod")
+    if lost and told is not None and (told.status, told.reason) == _FAILED:
+        return str(told.message)
+    return ran.failure
+
+
+_FAILED = ("False", Reason.EXTERNAL_FAILURE)
 
 
 def _advice(part: str, class_name: str) -> dict[str, str]:
-    where = f"of EngineClass {class_name}"
+    then = f"of EngineClass {class_name}, then set reco.dev/run-now"
     return {
-        "memory": f"raise spec.inCluster.{part}.resources.memory {where}, or train on less data",
-        "deadline": f"raise spec.inCluster.{part}.deadlineSeconds {where}",
+        "memory": f"raise spec.inCluster.{part}.resources.memory {then}",
+        "deadline": f"raise spec.inCluster.{part}.deadlineSeconds {then}",
     }
 
 
@@ -190,7 +205,7 @@ async def _version(known: Known, seen: Seen) -> Judged | Absent:
         ran = states.ran(jobs[0], seen.of("Pod"), advice=advice)
         if ran.state is not State.ACTIVE:
             doing = await _progress(known, seen, ran)
-            return Judged(state=ran.state, doing=doing, failure=ran.failure)
+            return Judged(state=ran.state, doing=doing, failure=_failure(seen, ran))
     found = await trained(known, seen, not_before=_ended(jobs))
     if found is None:
         return Absent()
@@ -346,7 +361,8 @@ def _rolling(seen: Seen) -> Judged:
     if not rollout.available:
         if rollout.failure is not None:
             return Judged(State.FAILED, failure=rollout.failure)
-        return Judged(State.CREATING, doing=rollout.doing)
+        # The state says that it is not complete: as a difference it would be one more to mend.
+        return Judged(State.CREATING, doing=rollout.doing, extra={ROLLED_OUT: COMPLETE})
     if rollout.complete:
         return Judged(extra={ROLLED_OUT: COMPLETE})
     state = State.FAILED if rollout.failure is not None else State.CREATING

@@ -65,7 +65,9 @@ class InClusterEngine:
         """
         settings = settings_of(engine_class)
         self._view = EngineView(
-            class_name=engine_class.key.name, deletion_policy=engine_class.spec.deletion_policy
+            class_name=engine_class.key.name,
+            deletion_policy=engine_class.spec.deletion_policy,
+            changes_any_time=True,
         )
         self._cluster = cluster
         self._known = Known(
@@ -222,15 +224,18 @@ class InClusterEngine:
         """Make a resource's objects and return its id."""
         with classed(f"Create{kind}"):
             objects = [one for name, one in desired.fields.items() if name != ROLLED_OUT]
-            for one in objects:
-                found = await self._cluster.find(key_of(one))
-                if found is not None and not _same_owner(found, one):
-                    raise _taken(kind, one)
+            await self._check_owner(kind, objects)
             await self._make_secrets(desired, objects[0])
             # The object that stands for the whole comes last: it says that all is there.
             for one in (*objects[1:], objects[0]):
                 await self._cluster.apply(_annotated(one, tags))
         return str(desired.once["id"])
+
+    async def _check_owner(self, kind: str, objects: Sequence[Manifest]) -> None:
+        for one in objects:
+            found = await self._cluster.find(key_of(one))
+            if found is not None and not _same_owner(found, one):
+                raise _taken(kind, one)
 
     async def _make_secrets(self, desired: Desired, main: Manifest) -> None:
         metadata = main["metadata"]
@@ -249,10 +254,11 @@ class InClusterEngine:
     ) -> None:
         """Apply those of a resource's objects that differ."""
         with classed(f"Update{kind}"):
+            objects = [one for name, one in fields.items() if name != ROLLED_OUT]
+            await self._check_owner(kind, objects)
             await self._make_secrets(desired, next(iter(desired.fields.values())))
-            for name, one in fields.items():
-                if name != ROLLED_OUT:
-                    await self._cluster.apply(_annotated(one, observed.tags or {}))
+            for one in objects:
+                await self._cluster.apply(_annotated(one, observed.tags or {}))
 
     async def tag(
         self, kind: str, observed: Observed, set_: Mapping[str, str], remove: Sequence[str]
@@ -262,13 +268,13 @@ class InClusterEngine:
         for key in remove:
             tags.pop(key, None)
         with classed(f"Tag{kind}"):
-            for one in self._objects_of(observed):
+            for one in self._objects_of(self._seen[observed.id]):
                 await self._cluster.annotate(key_of(one), _annotations(tags))
 
     async def stop(self, kind: str, observed: Observed) -> None:
         """Stop a Job that has not ended, by deleting it."""
         with classed(f"Stop{kind}"):
-            for one in self._objects_of(observed):
+            for one in self._objects_of(self._seen[observed.id]):
                 await self._cluster.delete(one)
 
     async def delete(self, kind: str, observed: Observed) -> None:
@@ -280,13 +286,13 @@ class InClusterEngine:
         with classed(f"Delete{kind}"):
             # Once the objects are gone nobody looks any more, so Secrets go before them.
             await self._cluster.delete_secrets(resource.key.namespace, owner_label(resource.key))
-            for one in sorted(self._objects_of(observed), key=driver.goes_last):
+            for one in sorted(self._objects_of(resource), key=driver.goes_last):
                 await self._cluster.delete(one)
 
-    def _objects_of(self, observed: Observed) -> list[Manifest]:
+    def _objects_of(self, resource: Resource) -> list[Manifest]:
         """Return what was made for a resource; pods go with what made them."""
-        owner = owner_label(self._seen[observed.id].key)
-        return [one for one in self._cluster.owned(owner) if one["kind"] != "Pod"]
+        owned = self._cluster.owned(owner_label(resource.key))
+        return [one for one in owned if one["kind"] != "Pod"]
 
     # Watching
 
@@ -371,8 +377,8 @@ def _taken(kind: str, one: Manifest) -> EngineError:
     return EngineError(
         Failure(
             ErrorClass.EXISTS,
-            f"{key.kind} {key.namespace}/{key.name} exists already and is not reco's: delete or"
-            " rename it, or give this resource another name",
+            f"{key.kind} {key.namespace}/{key.name} exists already and is not this resource's:"
+            " delete or rename what it belongs to, or give this resource another name",
             f"Create{kind}",
         )
     )

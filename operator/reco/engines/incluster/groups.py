@@ -118,6 +118,8 @@ def _online_store(place: Place, resource: Resource, store: ManagedStore) -> list
         spec={
             "serviceName": name,
             "replicas": 1,
+            # With OrderedReady, a pod that never gets ready is not replaced by a mended one.
+            "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": selector},
             "persistentVolumeClaimRetentionPolicy": {
                 "whenDeleted": "Delete" if goes_along else "Retain",

@@ -25,6 +25,8 @@ from reco.workload.tasks import (
 )
 
 STORAGE_PATH = "/storage"
+_STATEFUL_SET = 52
+"""Letters of a StatefulSet's name: its pods have a label of it and eleven more."""
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -165,7 +167,9 @@ def owner_label(key: Key) -> str:
 
 def store_name(group: Resource) -> str:
     """Return the name of a group's managed online store."""
-    return addresses.service_of(names.external_name(group), group.key.namespace, "online-store")
+    return addresses.service_of(
+        names.external_name(group), group.key.namespace, "online-store", _STATEFUL_SET
+    )
 
 
 def catalog_name(group: Resource) -> str:

@@ -44,7 +44,10 @@ def rollout(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> Rollout:
         wanted = one["spec"].get("replicas", 1)
         ready = status.get("readyReplicas", 0)
         updated = status.get("updatedReplicas", 0)
-        available = available and (ready > 0 or wanted == 0)
+        available = available and ready > 0
+        if wanted == 0:
+            doing.append(f"{name}: it was scaled to 0 pods: scale it up")
+            continue
         current = status.get("observedGeneration", 0) >= one["metadata"].get("generation", 1)
         if current and updated >= wanted and status.get("replicas", 0) <= updated <= ready:
             continue

@@ -11,7 +11,7 @@ import pytest
 from reco.api.resource import parse
 from reco.api.vocabulary import API_VERSION
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import Absent, Desired, State
+from reco.decide.model import Absent, Desired, Observed, State
 from reco.decide.references import References
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.engine import InClusterEngine
@@ -113,6 +113,7 @@ def test_r5_a_deletion_that_broke_off_anywhere_comes_to_its_end(fails_at: int) -
         assert isinstance(wanted, Desired)
         await engine.create("DatasetGroup", wanted, {})
         going = replace(group, deleted=NOW)
+        found: Absent | Observed | None = None
         for _ in range(5):
             found = await engine.observe(going, wanted)
             if isinstance(found, Absent):
@@ -125,5 +126,39 @@ def test_r5_a_deletion_that_broke_off_anywhere_comes_to_its_end(fails_at: int) -
         running.cancel()
         assert isinstance(found, Absent)
         assert api.objects == {}
+
+    asyncio.run(scenario())
+
+
+def test_r6_an_update_takes_no_object_of_somebody_else() -> None:
+    api = Kubernetes(fails_at=0)
+    theirs = "/api/v1/namespaces/shop/services/movies-runtime"
+
+    async def scenario() -> None:
+        engine = InClusterEngine(
+            CLASS,
+            Cluster(api, "in-cluster", ["shop"]),
+            cluster_id="cluster-1",
+            time=lambda: 0.0,
+            new_secret=lambda: "secret",
+        )
+        running = asyncio.create_task(engine.run(lambda _key: None))
+        await engine.capabilities()
+        group = resource("DatasetGroup", "movies")
+        wanted = engine.desired(group, References({}, engine_class=CLASS))
+        assert isinstance(wanted, Desired)
+        await engine.create("DatasetGroup", wanted, {})
+        await api.request("DELETE", theirs)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        api.objects[theirs] = {"kind": "Service", "metadata": {"namespace": "shop", "name": "x"}}
+        found = await engine.observe(group, wanted)
+        assert isinstance(found, Observed)
+
+        with pytest.raises(EngineError, match="not this resource's"):
+            await engine.update("DatasetGroup", found, wanted.fields, wanted)
+
+        running.cancel()
+        assert api.objects[theirs]["metadata"]["name"] == "x"
 
     asyncio.run(scenario())

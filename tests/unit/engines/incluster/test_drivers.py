@@ -7,13 +7,13 @@ from typing import Any
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import EngineView
+from reco.decide.model import Absent, EngineView
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.drivers import DRIVERS, Judged, Known, Seen
 from reco.engines.incluster.place import Place
 from reco.workload.storage import VersionManifest
-from tests.support.situations import NOW, resource
+from tests.support.situations import NOW, condition, resource
 
 SETTINGS = {"storage": {"s3": {"bucket": "reco"}}}
 
@@ -24,7 +24,8 @@ class Answers:
     def __init__(self, answers: Mapping[str, dict[str, Any]]) -> None:
         self._answers = answers
 
-    async def request(self, _method: str, path: str, **_: Any) -> dict[str, Any]:
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        assert method == "GET"
         return self._answers[path]
 
     async def text(self, path: str, **_: Any) -> str:
@@ -41,7 +42,10 @@ def known(api: Answers) -> Known:
 
 
 def judged(of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: Answers) -> Judged:
-    found = asyncio.run(DRIVERS[of.key.kind].judge(known(api), Seen(of, None, main, objects)))
+    async def judge() -> Judged | Absent:
+        return await DRIVERS[of.key.kind].judge(known(api), Seen(of, None, main, objects))
+
+    found = asyncio.run(judge())
     assert isinstance(found, Judged)
     return found
 
@@ -68,3 +72,19 @@ def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
     found = judged(resource("Solution", "sol"), main, api=Answers({path: {"versions": versions}}))
 
     assert [one.name for one in found.details["versions"]] == ["shop_sol-1"]
+
+
+def test_r10_why_an_import_failed_is_told_when_its_pod_is_gone() -> None:
+    failed = {"type": "Failed", "status": "True", "message": "Pod failed by a rule"}
+    main = {"kind": "Job", "spec": {}, "status": {"conditions": [failed]}}
+    told = [
+        condition("Succeeded", "False", "ExternalFailure", "InvalidData: 3 rows are at fault"),
+        condition("Stalled", "True", "ExternalFailure", "InvalidData: 3 rows are at fault"),
+    ]
+    before, after = (
+        resource("DatasetImportJob"),
+        resource("DatasetImportJob", status={"conditions": told}),
+    )
+
+    assert judged(before, main, api=Answers({})).failure == "Pod failed by a rule"
+    assert judged(after, main, api=Answers({})).failure == "InvalidData: 3 rows are at fault"

@@ -71,3 +71,10 @@ def test_r5_retain_leaves_what_serves_behind() -> None:
             assert one["metadata"]["ownerReferences"]
             assert "ownerReferences" not in retained[name]["metadata"]
             assert within(retained[name], one) != retained[name]
+
+
+def test_the_store_of_a_long_name_leaves_room_for_what_its_pods_are_labelled_with() -> None:
+    objects = group(resource("DatasetGroup", "m" * 58))
+
+    (name,) = [key.partition("/")[2] for key in objects if key.startswith("StatefulSet/")]
+    assert len(f"{name}-5b8c7d9f64") <= 63  # controller-revision-hash

@@ -148,3 +148,13 @@ def test_a_pod_that_is_tried_again_says_what_happened_before() -> None:
     seen = ran(job(), [ended(75, message="")], advice=ADVICE)
     assert seen.state is State.RUNNING
     assert seen.doing == "tried again; before: pod one: it ended with code 75"
+
+
+def test_what_was_scaled_to_nothing_does_not_answer() -> None:
+    none = deployment()
+    none["spec"]["replicas"] = 0
+
+    seen = rollout([none], [])
+
+    assert (seen.complete, seen.available) == (False, False)
+    assert "scaled to 0" in (seen.doing or "")

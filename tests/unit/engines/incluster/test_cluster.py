@@ -1,0 +1,69 @@
+"""The view of the engine's objects: what is kept of them, and who hears of what."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from reco.cluster.errors import StoreNotFound
+from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
+from reco.engines.incluster.objects import ObjectKey
+
+
+def seen(kind: str, version: int, **content: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "shop",
+        "name": "for-you",
+        "uid": "1",
+        "resourceVersion": str(version),
+        "labels": {LABEL_OWNER: "campaign-1"},
+    }
+    return {"kind": kind, "metadata": metadata, **content}
+
+
+class Watched:
+    """Lists nothing, and then tells these events."""
+
+    def __init__(self, collection: str, *events: dict[str, Any]) -> None:
+        self._collection = collection
+        self._events = events
+
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        assert method == "GET", path
+        return {"items": [], "metadata": {"resourceVersion": "1"}}
+
+    async def text(self, path: str, **_: Any) -> str:
+        raise StoreNotFound(path)
+
+    async def watch(self, path: str, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        for event in self._events if path.endswith(self._collection) else ():
+            yield {"type": "MODIFIED", "object": event}
+        await asyncio.Event().wait()
+
+
+async def told(cluster: Cluster) -> int:
+    """Return how often somebody was told of a change."""
+    changes: list[Any] = []
+    running = asyncio.create_task(cluster.run(changes.append))
+    await cluster.ready()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    running.cancel()
+    return len(changes)
+
+
+def test_r9_what_an_autoscaler_measures_makes_nobody_look() -> None:
+    events = [seen("HorizontalPodAutoscaler", n, spec={}, status={"at": n}) for n in (2, 3, 4)]
+    cluster = Cluster(Watched("horizontalpodautoscalers", *events), "in-cluster", ["shop"])
+
+    assert asyncio.run(told(cluster)) == 1
+
+
+def test_of_a_pod_is_kept_what_is_read() -> None:
+    pods = [seen("Pod", 2, spec={"containers": ["much"]}, status={"phase": "Running"})]
+    cluster = Cluster(Watched("pods", *pods), "in-cluster", ["shop"])
+
+    assert asyncio.run(told(cluster)) == 1
+    found = cluster.get(ObjectKey("Pod", "shop", "for-you"))
+    assert found is not None
+    assert "spec" not in found
+    assert found["status"] == {"phase": "Running"}
