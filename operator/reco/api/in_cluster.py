@@ -51,6 +51,7 @@ StoreURL = Annotated[
     ),
 ]
 
+_VOLUME = "grow the PersistentVolumeClaim itself, or make a new EngineClass"
 _MOVES = "make a new EngineClass: what is stored stays where it is"
 
 
@@ -206,9 +207,9 @@ class ServingPlacement(Placement):
 class ManagedStore(ApiModel):
     """An online store that the operator runs: one Valkey server with an append-only file."""
 
-    storage: Quantity = "2Gi"
+    storage: Quantity = Field(default="2Gi", json_schema_extra=immutable(_VOLUME))
     """Size of its volume."""
-    storage_class_name: Name | None = None
+    storage_class_name: Name | None = Field(default=None, json_schema_extra=immutable(_VOLUME))
     """The StorageClass of its volume; left out, the cluster's default."""
     resources: Resources = Resources()
     """What it asks for and may use."""
@@ -241,8 +242,9 @@ class OnlineStoreSettings(ApiModel):
 class Images(ApiModel):
     """Container images."""
 
-    engine: Image = "ghcr.io/reco-dev/reco-engine:0.1.0"
-    """What Jobs, rankers and collectors run."""
+    engine: Image | None = None
+    """What Jobs, rankers and collectors run. Left out: the image of the operator's own release, so
+    that both are updated together; one of another release may not understand what it is told."""
     valkey: Image = "docker.io/valkey/valkey:8.1"
     """What managed online stores run."""
     pull_policy: PullPolicy | None = None

@@ -33,11 +33,17 @@ class Desired:
     """The user's tags, ours not among them; None where the kind takes no tags."""
     once: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that are sent on creation only and can't be read back."""
+    input: object = None
+    """What a run made of it learns from or is told, as JSON; None where that is all of `fields`."""
 
     @property
     def digest(self) -> str:
         """A short digest that changes with any wanted value."""
         return digest([self.fields, self.tags])
+
+    def input_with(self, data: object) -> str:
+        """Return a digest of what a run made of it would start from, with the data there is."""
+        return digest([self.fields if self.input is None else self.input, data])
 
 
 def digest(value: object) -> str:

@@ -32,7 +32,6 @@ from reco.decide.model import (
     Situation,
     State,
     Verdict,
-    digest,
 )
 from reco.decide.schedule import Schedule
 
@@ -195,7 +194,7 @@ def _start(
         return [], {}, situation.desired.message
     before = resource.status.training
     data, missing = _data(situation)
-    input_ = digest([situation.desired.fields, data])
+    input_ = situation.desired.input_with(data)
     last_run_now = before.last_run_now if before is not None else None
     trigger: runs.Trigger | runs.Skip | None = runs.run_now(resource, last_run_now)
     handled = {"lastRunNow": resource.annotations.get(ANNOTATION_RUN_NOW)} if trigger else {}
@@ -236,7 +235,7 @@ def _noted(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any]
     known = before is not None and before.last_input is not None
     if known or missing is not None or not versions or not isinstance(desired, Desired):
         return {}
-    return {"lastInput": digest([desired.fields, data])}
+    return {"lastInput": desired.input_with(data)}
 
 
 def _skipped(skip: runs.Skip) -> dict[str, Any]:

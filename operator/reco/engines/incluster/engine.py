@@ -109,6 +109,7 @@ class InClusterEngine:
             fields=fields,
             mutable=frozenset() if rendered.fixed else frozenset(fields),
             tags=_tags(resource, references),
+            input=rendered.input,
             once={
                 "id": driver.id_of(resource, references),
                 "secrets": {name: list(keys) for name, keys in rendered.secrets.items()},

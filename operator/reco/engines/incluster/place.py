@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from reco.api.in_cluster import InClusterSettings, Placement, Resources, S3Endpoint
@@ -24,6 +25,7 @@ from reco.workload.tasks import (
     Storage,
 )
 
+RELEASED_IMAGE = "ghcr.io/reco-dev/reco-engine"
 STORAGE_PATH = "/storage"
 _STATEFUL_SET = 52
 """Letters of a StatefulSet's name: its pods have a label of it and eleven more."""
@@ -96,6 +98,11 @@ class Place:
                 uid=group.uid,
             ),
         )
+
+    @property
+    def engine_image(self) -> str:
+        """The image of Jobs, rankers and collectors."""
+        return self.settings.images.engine or f"{RELEASED_IMAGE}:{version('reco')}"
 
     @property
     def source_endpoint(self) -> S3Endpoint | None:

@@ -49,7 +49,7 @@ def template(
     images = place.settings.images
     container: dict[str, Any] = {
         "name": program.role,
-        "image": images.engine,
+        "image": place.engine_image,
         "args": list(program.arguments),
         "env": [
             {"name": TASK_VARIABLE, "value": program.task.environment()},
@@ -88,6 +88,7 @@ def pod_spec(place: Place, placement: Placement) -> dict[str, Any]:
             "runAsUser": USER,
             "runAsGroup": USER,
             "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         **placed(placement),

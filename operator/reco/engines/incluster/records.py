@@ -138,4 +138,5 @@ def _events_problem(config: dict[str, Any]) -> str | None:
 
 def _record(place: Place, resource: Resource, role: str, content: dict[str, str]) -> Rendered:
     name = service(resource.key.name, role)
-    return Rendered((pods.config_map(place, resource, name, role, content),))
+    made = pods.config_map(place, resource, name, role, content)
+    return Rendered((made,), input=content)

@@ -26,12 +26,14 @@ class Rendered:
         rolls: whether it takes a while until what was applied is what runs.
         fixed: whether the objects can't be changed once they are made.
         secrets: Secrets to make once, with the keys that get a random value.
+        input: what runs made of it are told; None where they are told all of it.
     """
 
     objects: Sequence[Mapping[str, Any]]
     rolls: bool = False
     fixed: bool = False
     secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    input: object = None
 
     def fields(self) -> dict[str, Any]:
         """Return the wanted fields: each object under `Kind/name`."""

@@ -51,7 +51,7 @@ def rollout(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> Rollout:
         current = status.get("observedGeneration", 0) >= one["metadata"].get("generation", 1)
         if current and updated >= wanted and status.get("replicas", 0) <= updated <= ready:
             continue
-        why = pod_problem([pod for pod in pods if _of(one, pod)])
+        why = pod_problem([pod for pod in pods if _of(one, pod)]) or _no_pod(status)
         text = f"{name}: {min(updated, ready)} of {wanted} pods are up to date and ready"
         doing.append(f"{text}; {why}" if why else text)
         if _gave_up(status):
@@ -62,6 +62,14 @@ def rollout(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> Rollout:
         doing="; ".join(doing) or None,
         failure="; ".join(failures) or None,
     )
+
+
+def _no_pod(status: Mapping[str, Any]) -> str | None:
+    """Return why no pod can even be made: a quota or an admission rule, for one."""
+    for one in status.get("conditions") or ():
+        if one["type"] == "ReplicaFailure" and one["status"] == "True":
+            return str(one.get("message") or one.get("reason"))
+    return None
 
 
 def _gave_up(status: Mapping[str, Any]) -> bool:
@@ -174,6 +182,9 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
         return Ran(State.CREATING)
     phase = (newest.get("status") or {}).get("phase")
     name = newest["metadata"]["name"]
+    if phase == "Running" and newest["metadata"].get("deletionTimestamp") is not None:
+        lost = "its node does not answer, or its pod is ending: to give it up, delete this resource"
+        return Ran(State.RUNNING, doing=f"pod {name}: {lost}")
     if phase == "Running":
         return Ran(State.RUNNING, pod=name)
     problem = pod_problem([newest])

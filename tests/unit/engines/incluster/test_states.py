@@ -144,6 +144,22 @@ def test_a_deadline_says_what_to_raise() -> None:
     assert seen.failure == "it did not end in time; raise the deadline"
 
 
+def test_a_quota_that_lets_no_pod_be_made_is_told() -> None:
+    refused = true("ReplicaFailure", message='pods "x" is forbidden: exceeded quota: small')
+    seen = rollout([deployment(replicas=0, conditions=[refused])], [])
+    assert seen.doing is not None
+    assert "exceeded quota: small" in seen.doing
+
+
+def test_a_pod_on_a_lost_node_is_told() -> None:
+    lost = pod("p", phase="Running")
+    lost["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+    seen = ran(job(), [lost], advice=ADVICE)
+    assert seen.state is State.RUNNING
+    assert seen.pod is None
+    assert "delete this resource" in (seen.doing or "")
+
+
 def test_a_pod_that_is_tried_again_says_what_happened_before() -> None:
     seen = ran(job(), [ended(75, message="")], advice=ADVICE)
     assert seen.state is State.RUNNING
