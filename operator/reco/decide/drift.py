@@ -93,12 +93,14 @@ def _out_of_sync(
     drift = applied is not None and applied.digest == desired.digest
     says = _differences(observed, differing, tagging)
     if update is not None and update.state in MOVING:
-        return Decision(
-            pictures.updating(
-                situation, f"the engine is updating: {says}", spec_driven=spec_driven
-            ),
-            look_again=situation.timing.busy,
-        )
+        beside = {key: value for key, value in differing.items() if update.fields.get(key) != value}
+        if not (beside and update.replaceable):
+            message = f"the engine is updating: {observed.doing or says}"
+            return Decision(
+                pictures.updating(situation, message, spec_driven=spec_driven),
+                look_again=situation.timing.busy,
+            )
+        differing, says = beside, _differences(observed, beside, tagging)
     if (
         drift
         and not forced(situation.resource)

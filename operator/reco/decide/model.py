@@ -103,6 +103,8 @@ class Update:
     fields: Mapping[str, Any]
     """What it was asked to become."""
     failure: str | None = None
+    replaceable: bool = False
+    """Whether it may be asked to become something else before it has become that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from reco.decide.model import (
     NotAsked,
     Situation,
     State,
+    Update,
+    UpdateExternal,
     Waiting,
 )
 from reco.decide.references import resolve, usable
@@ -28,6 +30,7 @@ from tests.support.situations import (
     settled_status,
     shown,
     situation,
+    written,
 )
 
 WANTED = Desired("shop_sol", {"recipeArn": "arn:recipe"}, tags={})
@@ -177,3 +180,25 @@ def test_another_default_class_moves_nothing_that_was_made() -> None:
 
     assert resolve(made, cluster).engine_class is old
     assert resolve(fresh, cluster).engine_class is new
+
+
+def test_a_rollout_that_never_ends_can_be_turned_back_where_the_engine_allows_it() -> None:
+    wanted = Desired("shop_c", {"version": "good", "rollout": "complete"}, tags={})
+    wanted = replace(wanted, mutable=frozenset(wanted.fields))
+    campaign = resource("Campaign", generation=2, status=settled_status(wanted))
+    doing = "pod p: the model is corrupt"
+
+    def decided(version: str, *, replaceable: bool) -> Decision:
+        update = Update(State.CREATING, {"rollout": "complete"}, replaceable=replaceable)
+        fields = {"version": version, "rollout": doing}
+        seen = observed(campaign, wanted, fields=fields, update=update, doing=doing)
+        return decide(situation(campaign, desired=wanted, observation=seen))
+
+    [action] = decided("broken", replaceable=True).actions
+    assert isinstance(action, UpdateExternal)
+    assert action.fields == {"version": "good"}
+    assert not decided("broken", replaceable=False).actions
+    waits = decided("good", replaceable=True)
+    assert not waits.actions
+    says = {one["type"]: one["message"] for one in written(campaign, waits)["conditions"]}
+    assert says["Ready"] == f"the engine is updating: {doing}"

@@ -336,7 +336,7 @@ def _rolling(seen: Seen) -> Judged:
         return Judged(extra={ROLLED_OUT: COMPLETE})
     state = State.FAILED if rollout.failure is not None else State.CREATING
     return Judged(
-        update=Update(state, {ROLLED_OUT: COMPLETE}, rollout.failure),
+        update=Update(state, {ROLLED_OUT: COMPLETE}, rollout.failure, replaceable=True),
         doing=rollout.doing,
         extra={ROLLED_OUT: rollout.doing},
     )
