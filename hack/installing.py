@@ -7,25 +7,38 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import yaml
+
 from hack.images import Image
 from hack.kube_access import Cluster
 from hack.s3 import S3Server
 
 OPERATOR: Final = Path(__file__).parent / "manifests" / "operator.yaml"
-IMAGE_IN_MANIFEST: Final = "localhost/reco-operator:dev"
 
 
-def install_operator(cluster: Cluster, image: Image, *arguments: str) -> None:
+def install_operator(
+    cluster: Cluster,
+    image: Image,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Install the operator from plain manifests and wait until it leads.
 
     Args:
         cluster: where to.
         image: of the operator.
         arguments: further ones of `reco operate`.
+        environment: further variables, such as credentials that an emulator takes.
     """
-    manifest = OPERATOR.read_text().replace(IMAGE_IN_MANIFEST, image.reference)
-    manifest = manifest.replace("args: [operate]", f"args: {json.dumps(['operate', *arguments])}")
-    cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    manifests = list(yaml.safe_load_all(OPERATOR.read_text()))
+    for manifest in manifests:
+        if manifest["kind"] == "Deployment":
+            container = manifest["spec"]["template"]["spec"]["containers"][0]
+            container["image"] = image.reference
+            container["args"] += arguments
+            given = (environment or {}).items()
+            container["env"] += [{"name": name, "value": value} for name, value in given]
+    cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
     rollout = ("rollout", "status", "deployment/reco-operator", "--timeout=120s")
     cluster.kubectl("-n", "reco-system", *rollout, timeout=130)
 

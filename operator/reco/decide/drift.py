@@ -120,15 +120,15 @@ def _out_of_sync(
     spec_driven = pictures.spec_driven(situation)
     drift = applied is not None and applied.digest == desired.digest
     says = _differences(observed, differing, tagging)
-    moving = update is not None and update.state in MOVING
-    more = differing.keys() - (update.fields.keys() if update is not None else ())
-    if moving and not (more and _changes_any_time(situation)):
-        return Decision(
-            pictures.updating(
-                situation, f"the engine is updating: {says}", spec_driven=spec_driven
-            ),
-            look_again=situation.timing.busy,
-        )
+    if update is not None and update.state in MOVING:
+        beside = {key: value for key, value in differing.items() if update.fields.get(key) != value}
+        if not (beside and _changes_any_time(situation)):
+            message = f"the engine is updating: {observed.doing or says}"
+            return Decision(
+                pictures.updating(situation, message, spec_driven=spec_driven),
+                look_again=situation.timing.busy,
+            )
+        differing, says = beside, _differences(observed, beside, tagging)
     if (
         drift
         and not forced(situation.resource)

@@ -31,6 +31,7 @@ from tests.support.situations import (
     settled_status,
     shown,
     situation,
+    written,
 )
 
 WANTED = Desired("shop_sol", {"recipeArn": "arn:recipe"}, tags={})
@@ -233,3 +234,26 @@ def test_r4_a_training_that_runs_is_left_alone_when_its_class_changes() -> None:
     it = situation(version, desired=wanted, observation=running)
 
     assert decide(replace(it, engine=replace(ENGINE, changes_any_time=True))).actions == ()
+
+
+def test_a_rollout_that_never_ends_can_be_turned_back_where_the_engine_allows_it() -> None:
+    wanted = Desired("shop_c", {"version": "good", "rollout": "complete"}, tags={})
+    wanted = replace(wanted, mutable=frozenset(wanted.fields))
+    campaign = resource("Campaign", generation=2, status=settled_status(wanted))
+    doing = "pod p: the model is corrupt"
+
+    def decided(version: str, *, any_time: bool) -> Decision:
+        update = Update(State.CREATING, {"rollout": "complete"})
+        fields = {"version": version, "rollout": doing}
+        seen = observed(campaign, wanted, fields=fields, update=update, doing=doing)
+        engine = replace(ENGINE, changes_any_time=any_time)
+        return decide(situation(campaign, desired=wanted, observation=seen, engine=engine))
+
+    [action] = decided("broken", any_time=True).actions
+    assert isinstance(action, UpdateExternal)
+    assert action.fields == {"version": "good"}
+    assert not decided("broken", any_time=False).actions
+    waits = decided("good", any_time=True)
+    assert not waits.actions
+    says = {one["type"]: one["message"] for one in written(campaign, waits)["conditions"]}
+    assert says["Ready"] == f"the engine is updating: {doing}"
