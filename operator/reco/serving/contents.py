@@ -20,8 +20,8 @@ from reco.storage import (
     claim,
     read,
 )
-from reco.storage.groups import name_of
 from reco.storage.versions import drop_version
+from reco.workload.claims import name_of
 from reco.workload.storage import CurrentData, Owner, Places, SnapshotManifest, Stored
 from reco.workload.storage import VersionManifest as Version
 from reco.workload.tasks import Group
