@@ -185,7 +185,8 @@ def test_the_group_of_another_resource_keeps_it_from_being_ready(
     assert "belongs to c/shop/movies" in answer["message"]
     assert "reco.dev/adopt-from=c/shop/movies" in answer["message"]
     assert catalog("/versions") == (503, answer)
-    assert catalog.delete("/group") == (200, {})
+    for path in ("/group", "/datasets/Items", "/snapshots/Items/j1"):
+        assert catalog.delete(path) == (200, {})
     assert len(keys(store)) == 3
 
 
@@ -263,6 +264,34 @@ def test_deletions_need_the_owner_and_heed_what_is_used(start: Start, store: Obj
     store.put("groups/shop_movies-2/group.json", b"of a neighbour")
     assert catalog.delete("/group") == (200, {})
     assert keys(store) == ["groups/shop_movies-2/group.json"]
+
+
+def test_a_dataset_goes_with_what_was_imported_and_streamed(
+    start: Start, store: ObjectStore
+) -> None:
+    put_version(store, "v1")
+    put_snapshot(store, "j1")
+    write(store, PLACES.current("Items"), CurrentData(snapshots=("j1",)))
+    store.put(f"{PLACES.records('Items')}/2026-01-02/1-2.parquet", b"x")
+    kept = [PLACES.current("ItemsToo"), f"{PLACES.records('Users')}/2026-01-02/1-2.parquet"]
+    events = f"{PLACES.events}/2026-01-02/1-2.parquet"
+    for key in (*kept, events):
+        store.put(key, b"x")
+    catalog = start()
+    catalog.until("/readyz", 200)
+    assert catalog("/datasets/Items", "DELETE", **{"X-Reco-Uid": "2"})[0] == 403
+    for odd in ("", "..", "%2E%2E%2Fversions"):
+        assert catalog.delete(f"/datasets/{odd}")[0] == 404
+
+    assert catalog.delete("/datasets/Items") == (200, {})
+    assert catalog.delete("/datasets/Items") == (200, {})
+    assert (
+        keys(store, f"{PLACES.root}/datasets/Items") == keys(store, PLACES.records("Items")) == []
+    )
+    assert catalog.delete("/datasets/Interactions") == (200, {})
+    assert keys(store, PLACES.events) == []
+    assert {*kept} < {*keys(store)}
+    assert len(catalog("/versions")[1]["versions"]) == 1
 
 
 def test_metrics_and_a_clean_end(start: Start) -> None:

@@ -9,7 +9,8 @@ ready: what belongs to another resource keeps it from being so, with the reason 
 | `GET /snapshots` | `{"snapshots": [SnapshotManifest, ...]}`, with an ETag |
 | `GET /source?location=...` | `{"digest": ..., "objects": n}` or `{"problem": ...}` |
 | `DELETE /versions/<solution>/<version>` | `{}`; gone already is fine |
-| `DELETE /snapshots/<type>/<job>` | `{}`; 409 while the snapshot counts |
+| `DELETE /snapshots/<type>/<job>` | `{}`, also in a group of another's; 409 while it counts |
+| `DELETE /datasets/<type>` | `{}`, likewise; 503 while there is more: ask again |
 | `DELETE /group` | `{}`, also where it is another's and stays; 503 while there is more: ask again |
 
 Deletions name the owner in `X-Reco-Uid`. What is refused answers `{"message": ...}`.
@@ -40,6 +41,7 @@ from reco.storage import (
     open_storage,
 )
 from reco.workload.addresses import (
+    CATALOG_DATASETS,
     CATALOG_GROUP,
     CATALOG_SNAPSHOTS,
     CATALOG_SOURCE,
@@ -59,6 +61,9 @@ CHECK_SECONDS: Final = 15.0
 """How often storage is looked at when nobody asks."""
 CLAIM_SECONDS: Final = 5.0
 _ELSEWHERE: Final = "OwnedElsewhere: "
+_LET_GO: Final = frozenset({CATALOG_DATASETS, CATALOG_GROUP, CATALOG_SNAPSHOTS})
+"""What may be deleted in a group that is another's: nothing of ours is there, so nothing goes."""
+_TYPED: Final = frozenset({CATALOG_DATASETS, CATALOG_SNAPSHOTS})
 
 
 class _Answer(Exception):  # noqa: N818 - an answer, not a fault
@@ -83,6 +88,7 @@ class Catalog(Application):
             ("GET", CATALOG_SOURCE, 0): contents.source,
             ("DELETE", CATALOG_VERSIONS, 2): contents.delete_version,
             ("DELETE", CATALOG_SNAPSHOTS, 2): contents.delete_snapshot,
+            ("DELETE", CATALOG_DATASETS, 1): self._delete_dataset,
             ("DELETE", CATALOG_GROUP, 0): self._delete_group,
         }
 
@@ -123,11 +129,11 @@ class Catalog(Application):
     def _chosen(self, scope: Message) -> Callable[[], Any]:
         """Return what a request asks for."""
         method = scope["method"]
-        theirs = (self.problem or "").startswith(_ELSEWHERE)
-        if not (theirs and (method, scope["path"]) == ("DELETE", CATALOG_GROUP)):
-            self._check_ready()  # but a group that is another's never gets ready, and may go
         path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode()
         root, *names = (unquote(part) for part in path.removeprefix("/").split("/"))
+        theirs = (self.problem or "").startswith(_ELSEWHERE)
+        if not (theirs and method == "DELETE" and f"/{root}" in _LET_GO):
+            self._check_ready()  # but a group that is another's never gets ready, and may go
         act = self._acts.get((method, f"/{root}", len(names)))
         if act is None:
             raise _Answer(404, f"there is no {method} {path} here")
@@ -137,11 +143,20 @@ class Catalog(Application):
             names = parse_qs(scope["query_string"].decode()).get("location", [])[:1]
             if not names:
                 raise _Answer(400, f"name what to look at: {CATALOG_SOURCE}?location=...")
+        if method == "DELETE" and f"/{root}" in _TYPED and not names[0].isidentifier():
+            raise _Answer(404, f"{names[0]!r} is no type of a dataset")
         return partial(act, *names)
 
+    def _delete_dataset(self, type_: str) -> None:
+        _wholly(self._contents.delete_dataset(type_))
+
     def _delete_group(self) -> None:
-        if not self._contents.delete_group():
-            raise _Answer(503, "there is more to delete: ask again")
+        _wholly(self._contents.delete_group())
+
+
+def _wholly(done: bool) -> None:  # noqa: FBT001 - what was answered
+    if not done:
+        raise _Answer(503, "there is more to delete: ask again")
 
 
 def serve(task: CatalogTask) -> int:

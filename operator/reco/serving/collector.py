@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from reco.serving import events, history
+from reco.serving.claiming import await_claim
 from reco.serving.errors import no_such_resource, unavailable
 from reco.serving.events import KeptEvents, KeptRows
 from reco.serving.history import Keys
@@ -147,9 +148,10 @@ def serve(task: CollectorTask) -> int:
         return Application(operations, metrics)
 
     @asynccontextmanager
-    async def working(_: Application) -> AsyncIterator[None]:
+    async def working(app: Application) -> AsyncIterator[None]:
         client = connect(task.online_store, timeout=TIMEOUT)
         try:
+            await await_claim(client, task.group, app)
             # A full store makes no groups: without them, what fills it could not be taken out.
             await await_groups(client, Keys(task.group.name).stream)
             await check(client)

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from reco import storage
 from reco.serving import history
+from reco.serving.claiming import await_claim
 from reco.serving.event_log import EventLog, Flushing
 from reco.serving.folding import CLAIM_SECONDS, Folder, Limits
 from reco.serving.history import Keys
@@ -41,6 +42,7 @@ def serve(task: ConsumerTask) -> int:
     async def working(app: Application) -> AsyncIterator[None]:
         client = connect(task.online_store, timeout=TIMEOUT)
         try:
+            await await_claim(client, task.group, app)
             async with consuming(task, client, app):
                 yield
         finally:

@@ -7,6 +7,7 @@ their place in the list says that they are the same.
 import hashlib
 import time
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from reco.storage import (
@@ -19,8 +20,8 @@ from reco.storage import (
     claim,
     read,
 )
-from reco.storage.groups import name_of
 from reco.storage.versions import drop_version
+from reco.workload.claims import name_of
 from reco.workload.storage import CurrentData, Owner, Places, SnapshotManifest, Stored
 from reco.workload.storage import VersionManifest as Version
 from reco.workload.tasks import Group
@@ -28,6 +29,7 @@ from reco.workload.tasks import Group
 Document = TypeVar("Document", bound=Stored)
 
 _MANIFEST: Final = "/manifest.json"
+_INTERACTIONS: Final = "Interactions"
 _AT_ONCE: Final = 1000
 _SECONDS: Final = 20.0
 
@@ -101,12 +103,14 @@ class Contents:
         drop_version(self._store, self._places, solution, version)
 
     def delete_snapshot(self, type_: str, job: str) -> None:
-        """Delete an import's rows; raises as `check`, and more.
+        """Delete an import's rows, if the group is ours.
 
         Raises:
             InUse: they count.
+            StorageError: storage fails.
         """
-        self.check()
+        if not self._is_ours():
+            return
         current = read(self._store, self._places.current(type_), CurrentData)
         if current is not None and job in current.snapshots:
             raise InUse(
@@ -117,26 +121,43 @@ class Contents:
         self._store.delete(f"{folder}{_MANIFEST}")  # first: without it nothing of the rest counts
         self._store.delete(*(entry.key for entry in self._store.entries(folder)))
 
+    def delete_dataset(self, type_: str, seconds: float = _SECONDS) -> bool:
+        """Delete a dataset's data, imported and streamed, as `delete_group` does.
+
+        What says which imports count goes first: from then on no training uses any of them.
+        """
+        if not self._is_ours():
+            return True
+        self._store.delete(self._places.current(type_))
+        streamed = self._places.events if type_ == _INTERACTIONS else self._places.records(type_)
+        folders = (self._places.dataset(type_), streamed)
+        entries = chain.from_iterable(map(self._store.entries, folders))
+        return self._delete((entry.key for entry in entries), seconds)
+
     def delete_group(self, seconds: float = _SECONDS) -> bool:
         """Delete everything of the group, as far as the time goes; say whether it is all gone.
 
         What is not marked as ours is not deleted: of ours nothing is left there.
         """
-        if self._owner() != self._group.owner:
+        if not self._is_ours():
             return True
-        deadline = time.monotonic() + seconds
-        keys: list[str] = []
-        for entry in self._store.entries(self._places.root):
-            if entry.key != self._places.owner:
-                keys.append(entry.key)
-            if len(keys) >= _AT_ONCE:
-                self._store.delete(*keys)
-                keys.clear()
-                if time.monotonic() > deadline:
-                    return False
-        if keys:
-            self._store.delete(*keys)
+        entries = self._store.entries(self._places.root)
+        others = (entry.key for entry in entries if entry.key != self._places.owner)
+        if not self._delete(others, seconds):
+            return False
         self._store.delete(self._places.owner)  # last: as long as there is anything, it is ours
+        return True
+
+    def _is_ours(self) -> bool:
+        return self._owner() == self._group.owner
+
+    def _delete(self, keys: Iterator[str], seconds: float) -> bool:
+        """Delete files as far as the time goes; say whether that was all of them."""
+        deadline = time.monotonic() + seconds
+        while some := list(islice(keys, _AT_ONCE)):
+            self._store.delete(*some)
+            if len(some) == _AT_ONCE and time.monotonic() > deadline:
+                return False
         return True
 
     def _manifests(self, name: str, folder: str, document: type[Stored]) -> dict[str, Any]:

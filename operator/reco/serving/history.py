@@ -37,6 +37,11 @@ class Keys:
         self._root = f"reco:{{{group}}}"
 
     @property
+    def owner(self) -> str:
+        """Whose the keys are: JSON of `Owner`; written first, see `claiming`."""
+        return f"{self._root}:owner"
+
+    @property
     def stream(self) -> str:
         """The stream of everything that clients sent."""
         return f"{self._root}:events"

@@ -1,13 +1,13 @@
 """A dataset group's files: whose they are, and its small JSON documents.
 
-Whoever works for a group claims it first. The first claim wins, by a conditional write; what
-another resource owns is left alone. A resource that was made anew under its old name, as from Git
-in an empty cluster, is the same owner unless its adoption policy says otherwise.
+Whoever works for a group claims it first. The first claim wins, by a conditional write; when a
+later one counts is said in `workload.claims`.
 """
 
 from typing import TypeVar
 
 from reco.storage.port import NotFound, ObjectStore, StorageError
+from reco.workload.claims import refusal
 from reco.workload.storage import Owner, Places, Stored
 from reco.workload.tasks import Group
 
@@ -70,26 +70,8 @@ def claim(store: ObjectStore, group: Group) -> None:
     found = read(store, key, Owner)
     if found is None or found == wanted:  # None: deleted since, and the next claim will see to it
         return
-    where = f"{store.location}/{Places(group.name).root}"
-    if group.adopt_from == name_of(found):
-        write(store, key, wanted)
-    elif name_of(found) != name_of(wanted):
-        raise OwnedElsewhere(
-            f"{where} belongs to {name_of(found)} (cluster/namespace/name): to take it over, "
-            f"annotate the DatasetGroup reco.dev/adopt-from={name_of(found)}; else set its "
-            f"spec.externalName, or another prefix in its EngineClass",
-            found,
-        )
-    elif group.adopt_own:
-        write(store, key, wanted)
-    else:
-        raise OwnedElsewhere(
-            f"{where} was made by an earlier resource of this name (uid {found.uid}), and "
-            f"spec.adoptionPolicy is 'Never': allow 'AdoptOrCreate', or set spec.externalName",
-            found,
-        )
-
-
-def name_of(owner: Owner) -> str:
-    """Return the owner as `cluster/namespace/name`."""
-    return f"{owner.cluster}/{owner.namespace}/{owner.name}"
+    what = f"{store.location}/{Places(group.name).root}"
+    why = refusal(group, found, what, "another prefix")
+    if why is not None:
+        raise OwnedElsewhere(why, found)
+    write(store, key, wanted)

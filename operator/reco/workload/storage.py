@@ -139,6 +139,10 @@ class Places:
         """Return the folder of one import."""
         return f"{self.root}/datasets/{type_}/snapshots/{_part(job)}"
 
+    def dataset(self, type_: str) -> str:
+        """Return the folder of all imports of a dataset."""
+        return f"{self.root}/datasets/{type_}"
+
     def current(self, type_: str) -> str:
         """Return the file that says which snapshots count."""
         return f"{self.root}/datasets/{type_}/current.json"

@@ -12,7 +12,9 @@ from reco.cluster.errors import StoreError
 from reco.engines.incluster.cluster import API
 from reco.engines.incluster.failures import classed
 from reco.workload.addresses import (
+    CATALOG_DATASETS,
     CATALOG_GROUP,
+    CATALOG_SNAPSHOTS,
     CATALOG_SOURCE,
     CATALOG_VERSIONS,
     OWNER_HEADER,
@@ -86,6 +88,18 @@ class Catalogs:
         path = f"{CATALOG_VERSIONS}/{quote(solution, safe='')}/{quote(version, safe='')}"
         await self._send("DELETE", namespace, group, path, {OWNER_HEADER: uid})
         self._versions.pop((namespace, group), None)
+
+    async def delete_snapshot(
+        self, namespace: str, group: str, type_: str, job: str, uid: str
+    ) -> None:
+        """Delete an import's rows; `CONFLICT` if they still count."""
+        path = f"{CATALOG_SNAPSHOTS}/{type_}/{quote(job, safe='')}"
+        await self._send("DELETE", namespace, group, path, {OWNER_HEADER: uid})
+
+    async def delete_dataset(self, namespace: str, group: str, type_: str, uid: str) -> None:
+        """Delete all data of a dataset."""
+        path = f"{CATALOG_DATASETS}/{type_}"
+        await self._send("DELETE", namespace, group, path, {OWNER_HEADER: uid})
 
     async def delete_group(self, namespace: str, group: str, uid: str) -> None:
         """Delete everything that a group keeps in storage."""

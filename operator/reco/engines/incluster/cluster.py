@@ -120,6 +120,13 @@ class Cluster:
         """Return the objects that carry an owner's label, sorted."""
         return [self._objects[key] for key in sorted(self._by_owner.get(owner, ()))]
 
+    def of_kind(self, kind: str, namespace: str) -> list[Manifest]:
+        """Return the objects of a kind in a namespace, sorted."""
+        keys = sorted(
+            key for key in self._objects if (key.kind, key.namespace) == (kind, namespace)
+        )
+        return [self._objects[key] for key in keys]
+
     async def find(self, key: ObjectKey) -> Manifest | None:
         """Return an object from the view, or else from the API, whoever's it is."""
         found = self._objects.get(key)

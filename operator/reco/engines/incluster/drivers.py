@@ -12,28 +12,23 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType, Reason
 from reco.decide import names
-from reco.decide.model import Absent, Desired, ExternalVersion, Observed, State, Update
+from reco.decide.model import (
+    Absent,
+    Desired,
+    ExternalVersion,
+    Observed,
+    State,
+    Update,
+)
 from reco.decide.references import References
-from reco.engines.incluster import groups, records, serving, states, tasks
-from reco.engines.incluster.catalog import Catalogs, catalog_service
-from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster import deletion, groups, pods, records, serving, states, tasks
+from reco.engines.incluster.known import Known, catalog_key
 from reco.engines.incluster.objects import Manifest, ObjectKey
 from reco.engines.incluster.place import Place, group_of
 from reco.engines.incluster.rendering import COMPLETE, ROLLED_OUT, Rendering
 from reco.workload import progress
 from reco.workload.addresses import arn
 from reco.workload.storage import VersionManifest
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What drivers may ask."""
-
-    place: Place
-    cluster: Cluster
-    catalogs: Catalogs
-    now: Callable[[], float]
-    """Monotonic seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ class Driver:
         So whoever answers for what lies elsewhere is there until all of that is deleted.
         """
         kind, role = self.main
-        if not _plays(one, role):
+        if not pods.plays(one, role):
             return 0
         return 1 if one["kind"] == kind else 2
 
@@ -127,7 +122,10 @@ async def _group(known: Known, seen: Seen) -> Judged:
     if judged.state is State.CREATING or judged.update is not None:
         namespace = seen.resource.key.namespace
         for pod in seen.of("Pod"):
-            if not _plays(pod, "catalog") or (pod.get("status") or {}).get("phase") != "Running":
+            if (
+                not pods.plays(pod, "catalog")
+                or (pod.get("status") or {}).get("phase") != "Running"
+            ):
                 continue
             if pod in states.ready_pods([pod]):
                 continue
@@ -262,26 +260,6 @@ def _catalog_of(seen: Seen) -> ObjectKey | None:
     return catalog_key(seen.resource.key.namespace, place[0]) if place is not None else None
 
 
-async def _delete_version(known: Known, resource: Resource, observed: Observed) -> None:
-    group, solution, version = observed.id.rpartition(":")[2].split("/")[1:]
-    catalog = known.cluster.get(catalog_key(resource.key.namespace, group))
-    owners = catalog["metadata"].get("ownerReferences") if catalog is not None else None
-    uid = owners[0]["uid"] if owners else ""
-    await known.catalogs.delete_version(resource.key.namespace, group, solution, version, uid)
-
-
-def catalog_key(namespace: str, group: str) -> ObjectKey:
-    """Return which Deployment is a group's catalog."""
-    return ObjectKey("Deployment", namespace, catalog_service(namespace, group))
-
-
-async def _delete_group(known: Known, resource: Resource, observed: Observed) -> None:
-    namespace, group = resource.key.namespace, names.external_name(resource)
-    if observed.state is State.DELETING or known.cluster.get(catalog_key(namespace, group)) is None:
-        return  # the catalog goes after what it tells of: see `goes_last`
-    await known.catalogs.delete_group(namespace, group, resource.uid)
-
-
 # Solutions -------------------------------------------------------------------------------------
 
 
@@ -379,10 +357,6 @@ def _main(seen: Seen) -> Manifest:
     return seen.main
 
 
-def _plays(one: Manifest, role: str) -> bool:
-    return (one["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == f"reco-{role}"
-
-
 def _decimal(value: float) -> str:
     return f"{value:.10f}".rstrip("0").rstrip(".")
 
@@ -396,7 +370,7 @@ DRIVERS: dict[str, Driver] = {
             main=("Deployment", "catalog"),
             render=groups.dataset_group,
             judge=_group,
-            delete_before=_delete_group,
+            delete_before=deletion.group,
         ),
         Driver(
             kind="Schema",
@@ -411,6 +385,7 @@ DRIVERS: dict[str, Driver] = {
             main=("ConfigMap", "dataset"),
             render=records.dataset,
             judge=_dataset,
+            delete_before=deletion.dataset,
         ),
         Driver(
             kind="DatasetImportJob",
@@ -418,6 +393,7 @@ DRIVERS: dict[str, Driver] = {
             main=("Job", "import"),
             render=tasks.dataset_import_job,
             judge=_import,
+            delete_before=deletion.snapshot,
         ),
         Driver(
             kind="Solution",
@@ -435,7 +411,7 @@ DRIVERS: dict[str, Driver] = {
             identify=_identify_version,
             beyond=_catalog_of,
             stops_first=True,
-            delete_before=_delete_version,
+            delete_before=deletion.version,
         ),
         Driver(
             kind="Campaign",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reco.api.in_cluster import ManagedStore, Resources
 from reco.api.resource import Resource
-from reco.api.vocabulary import ANNOTATION_ADOPT_FROM, AdoptionPolicy, DeletionPolicy
+from reco.api.vocabulary import DeletionPolicy
 from reco.decide.deletion import policy
 from reco.decide.model import Unsupported
 from reco.decide.references import References
@@ -58,16 +58,10 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
 
 
 def _catalog(place: Place, resource: Resource) -> dict[str, Any]:
-    group = place.group(resource).model_copy(
-        update={
-            "adopt_own": resource.spec.adoption_policy is not AdoptionPolicy.NEVER,
-            "adopt_from": resource.annotations.get(ANNOTATION_ADOPT_FROM),
-        }
-    )
     program = Program(
         role="catalog",
         arguments=("serve", "catalog"),
-        task=CatalogTask(group=group, sources=place.sources(), port=PORT),
+        task=CatalogTask(group=place.claimant(resource), sources=place.sources(), port=PORT),
         placement=place.settings.events,
         default=_SMALL,
         environment=[*place.storage_environment(), *place.source_environment()],

@@ -8,7 +8,13 @@ from typing import Any
 
 from reco.api.in_cluster import InClusterSettings, Placement, Resources, S3Endpoint
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import API_VERSION, GROUP, DeletionPolicy
+from reco.api.vocabulary import (
+    ANNOTATION_ADOPT_FROM,
+    API_VERSION,
+    GROUP,
+    AdoptionPolicy,
+    DeletionPolicy,
+)
 from reco.decide import deletion, names
 from reco.decide.model import EngineView
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER
@@ -97,6 +103,16 @@ class Place:
                 name=group.key.name,
                 uid=group.uid,
             ),
+        )
+
+    def claimant(self, group: Resource) -> Group:
+        """Return the same for pods that claim what the group keeps: also what they may adopt."""
+        policy = group.spec.adoption_policy if group.spec is not None else None
+        return self.group(group).model_copy(
+            update={
+                "adopt_own": policy is not AdoptionPolicy.NEVER,
+                "adopt_from": group.annotations.get(ANNOTATION_ADOPT_FROM),
+            }
         )
 
     @property

@@ -6,14 +6,16 @@ to do by its task; its image and its arguments say which program of ours it runs
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from reco.api.in_cluster import Placement, Resources
 from reco.api.resource import Resource
-from reco.engines.incluster.objects import manifest
+from reco.engines.incluster.objects import Manifest, manifest
 from reco.engines.incluster.place import Place, placed, resources
 from reco.workload.addresses import HEALTH, PORT, READY, SERVICE_PORT
 from reco.workload.tasks import TASK_VARIABLE, Task
+
+OfTask = TypeVar("OfTask", bound=Task)
 
 USER: Final = 65532
 DRAIN_SECONDS: Final = 5
@@ -75,6 +77,21 @@ def template(
         }
         | spec,
     }
+
+
+def task_of(workload: Manifest, sort: type[OfTask]) -> OfTask:
+    """Return the task that the pods of a Job, say, are given.
+
+    Raises:
+        ValueError: there is none, or it is no task of this sort.
+    """
+    given = workload["spec"]["template"]["spec"]["containers"][0].get("env") or ()
+    return sort.from_environment({one["name"]: one.get("value", "") for one in given})
+
+
+def plays(one: Manifest, role: str) -> bool:
+    """Say whether an object of ours has a role, such as `catalog`."""
+    return (one["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == f"reco-{role}"
 
 
 def pod_spec(place: Place, placement: Placement) -> dict[str, Any]:

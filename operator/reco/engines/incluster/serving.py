@@ -140,7 +140,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
         role="collector",
         arguments=("serve", "collector"),
         task=CollectorTask(
-            group=place.group(group),
+            group=place.claimant(group),
             tracking_id=tracking_id(resource),
             online_store=store,
             datasets=datasets,
@@ -154,7 +154,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
     consumers = Program(
         role="consumer",
         arguments=("serve", "consumer"),
-        task=ConsumerTask(group=place.group(group), online_store=store, port=PORT),
+        task=ConsumerTask(group=place.claimant(group), online_store=store, port=PORT),
         placement=place.settings.events,
         default=_EVENTS,
         environment=[*environment, *place.storage_environment()],

@@ -193,6 +193,14 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
     return Ran(State.CREATING, doing=problem)
 
 
+def is_over(job: Manifest) -> bool:
+    """Say whether a Job has ended, one way or the other: no pod of it runs any more."""
+    return any(
+        one["type"] in {"Complete", "Failed"} and one["status"] == "True"
+        for one in (job.get("status") or {}).get("conditions") or ()
+    )
+
+
 def _ended(pod: Manifest | None) -> Mapping[str, Any]:
     if pod is None:
         return {}

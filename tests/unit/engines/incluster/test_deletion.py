@@ -1,17 +1,18 @@
 """Deletion in the cluster, broken off between any two calls."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from reco.api.resource import parse
+from reco.api.resource import Resource, parse
 from reco.api.vocabulary import API_VERSION
-from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import Absent, Desired, Observed, State
+from reco.cluster.errors import StoreConflict, StoreNotFound, StoreUnavailable
+from reco.decide.model import Absent, Desired, Observed, State, Waiting
 from reco.decide.references import References
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.engine import InClusterEngine
@@ -31,6 +32,14 @@ CLASS = parse(
         "spec": {"engine": "InCluster", "inCluster": {"storage": {"s3": {"bucket": "reco"}}}},
     }
 )
+ITEMS = {
+    "type": "record",
+    "name": "Items",
+    "fields": [
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "GENRE", "type": ["null", "string"], "categorical": True},
+    ],
+}
 CATALOG = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/"
 CATALOG_NEEDS = {
     "/api/v1/namespaces/shop/services/movies-catalog",
@@ -41,7 +50,10 @@ CATALOG_NEEDS = {
 class Kubernetes:
     """Keeps objects, and fails one deletion. The catalog answers as long as it is there."""
 
-    def __init__(self, fails_at: int) -> None:
+    def __init__(self, fails_at: int = 0, *, counts: bool = False, ended: bool = False) -> None:
+        self.asked: list[str] = []
+        self._ended = ended
+        self._counts = counts
         self.objects: dict[str, dict[str, Any]] = {}
         self.deletions = 0
         self._fails_at = fails_at
@@ -50,9 +62,7 @@ class Kubernetes:
 
     async def request(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         if path.startswith(CATALOG):
-            if not self.objects.keys() >= CATALOG_NEEDS:
-                raise StoreNotFound(path)
-            return {}
+            return self._answer(method, path, **sent)
         if method == "DELETE":
             return self._delete(path)
         if method == "PATCH":
@@ -63,6 +73,9 @@ class Kubernetes:
                 "creationTimestamp": NOW.isoformat(),
             }
             self.objects[path] = sent["body"] | {"metadata": metadata}
+            if self._ended and "/jobs/" in path:
+                complete = {"type": "Complete", "status": "True"}
+                self.objects[path]["status"] = {"conditions": [complete]}
             return self.objects[path]
         if method == "POST":
             return {}
@@ -71,6 +84,17 @@ class Kubernetes:
         if path not in self.objects:
             raise StoreNotFound(path)
         return self.objects[path]
+
+    def _answer(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        if not self.objects.keys() >= CATALOG_NEEDS:
+            raise StoreNotFound(path)
+        name = path.removeprefix(CATALOG)
+        if method == "DELETE":
+            assert sent["headers"] == {"X-Reco-Uid": "uid-DatasetGroup-movies"}
+            self.asked.append(name)
+        if self._counts and name.startswith("snapshots/"):
+            raise StoreConflict(f"DELETE {path}: HTTP 409: it is part of the current data")
+        return {}
 
     def _delete(self, path: str) -> dict[str, Any]:
         self.deletions += 1
@@ -162,3 +186,98 @@ def test_r6_an_update_takes_no_object_of_somebody_else() -> None:
         assert api.objects[theirs]["metadata"]["name"] == "x"
 
     asyncio.run(scenario())
+
+
+READY = {
+    "external": {"name": "made", "arn": "arn:made"},
+    "applied": {"digest": "d", "generation": 1},
+}
+GROUP = resource("DatasetGroup", "movies", status=READY)
+SCHEMA = resource("Schema", "items", spec={"avro": ITEMS}, status=READY)
+DATA = resource("Dataset", "data", spec={"type": "Items", "deletionPolicy": "Delete"}, status=READY)
+AGAIN = resource("Dataset", "data-again", spec={"type": "Items"})
+JOB = resource("DatasetImportJob", "job", spec={"deletionPolicy": "Delete"})
+OF_GROUP = References(
+    {"datasetGroupRef": GROUP, "schemaRef": SCHEMA}, lineage=(GROUP,), engine_class=CLASS
+)
+OF_DATA = References(
+    {"datasetRef": DATA}, lineage=(DATA, GROUP), siblings=(SCHEMA,), engine_class=CLASS
+)
+ALONE = ((GROUP, References({}, engine_class=CLASS)), (DATA, OF_GROUP))
+
+
+def deleted(
+    api: Kubernetes,
+    going: Resource,
+    *made: tuple[Resource, References],
+    at: datetime | None = NOW,
+    without: Collection[str] = (),
+) -> list[str]:
+    """Make resources, delete the objects of one, and return what the catalog was told to delete."""
+
+    async def scenario() -> None:
+        engine = InClusterEngine(
+            CLASS,
+            Cluster(api, "in-cluster", ["shop"]),
+            cluster_id="cluster-1",
+            time=lambda: 0.0,
+            new_secret=lambda: "secret",
+        )
+        running = asyncio.create_task(engine.run(lambda _key: None))
+        await engine.capabilities()
+        for one, references in made:
+            wanted = engine.desired(one, references)
+            assert isinstance(wanted, Desired), wanted
+            await engine.create(one.key.kind, wanted, {})
+        for path in without:
+            await api.request("DELETE", path)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        found = await engine.observe(
+            replace(going, deleted=at), Waiting("the parents are not looked for")
+        )
+        assert isinstance(found, Observed)
+        await engine.delete(going.key.kind, found)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(scenario())
+    return api.asked
+
+
+def test_r5_the_data_of_a_dataset_goes_before_what_stands_for_it() -> None:
+    api = Kubernetes()
+
+    assert deleted(api, DATA, *ALONE) == ["datasets/Items"]
+    assert not any("configmaps" in path for path in api.objects)
+
+
+def test_r5_data_goes_by_a_deletion_timestamp_alone() -> None:
+    assert deleted(Kubernetes(), DATA, *ALONE, at=None) == []
+
+
+def test_r5_data_that_another_dataset_stands_for_stays() -> None:
+    api = Kubernetes()
+
+    assert deleted(api, DATA, *ALONE, (AGAIN, OF_GROUP)) == []
+    assert sum("configmaps" in path for path in api.objects) == 1
+
+
+def test_a_dataset_whose_group_is_gone_goes_alone() -> None:
+    assert deleted(Kubernetes(), DATA, *ALONE, without=CATALOG_NEEDS) == []
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_r5_what_an_import_left_goes_with_it_unless_it_counts(*, counts: bool) -> None:
+    api = Kubernetes(counts=counts, ended=True)
+
+    assert deleted(api, JOB, *ALONE, (JOB, OF_DATA)) == ["snapshots/Items/shop_job"]
+    assert not any("/jobs/" in path for path in api.objects)
+
+
+def test_an_import_that_still_writes_loses_nothing_but_its_job() -> None:
+    api = Kubernetes()
+
+    assert deleted(api, JOB, *ALONE, (JOB, OF_DATA)) == []
+    assert not any("/jobs/" in path for path in api.objects)

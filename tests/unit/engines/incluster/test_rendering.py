@@ -6,13 +6,16 @@ import pytest
 
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
+from reco.api.vocabulary import ANNOTATION_ADOPT_FROM
 from reco.decide.model import EngineView
 from reco.decide.references import References
 from reco.engines.incluster.groups import dataset_group
 from reco.engines.incluster.objects import within
 from reco.engines.incluster.place import Place
+from reco.engines.incluster.pods import plays, task_of
 from reco.engines.incluster.rendering import Rendered
 from reco.engines.incluster.serving import event_tracker
+from reco.workload.tasks import CollectorTask, ConsumerTask
 from tests.support.situations import resource
 
 GROUP = resource("DatasetGroup", "movies")
@@ -31,9 +34,9 @@ def group(of: Resource = GROUP, **settings: Any) -> dict[str, Any]:
     return rendered.fields()
 
 
-def tracker(**spec: Any) -> dict[str, Any]:
+def tracker(of: Resource = GROUP, **spec: Any) -> dict[str, Any]:
     """Return the objects of an event tracker."""
-    references = References({"datasetGroupRef": GROUP}, lineage=(GROUP,))
+    references = References({"datasetGroupRef": of}, lineage=(of,))
     rendered = event_tracker(resource("EventTracker", spec=spec), references, place())
     assert isinstance(rendered, Rendered)
     return rendered.fields()
@@ -71,6 +74,20 @@ def test_r5_retain_leaves_what_serves_behind() -> None:
             assert one["metadata"]["ownerReferences"]
             assert "ownerReferences" not in retained[name]["metadata"]
             assert within(retained[name], one) != retained[name]
+
+
+def test_who_writes_to_the_store_may_adopt_what_the_group_may() -> None:
+    handed_over = resource(
+        "DatasetGroup", "movies", annotations={ANNOTATION_ADOPT_FROM: "c/shop/movies"}
+    )
+    objects = tracker(of=handed_over)
+
+    def told(role: str, sort: type[CollectorTask | ConsumerTask]) -> list[str | None]:
+        deployments = [one for name, one in objects.items() if name.startswith("Deployment/")]
+        return [task_of(one, sort).group.adopt_from for one in deployments if plays(one, role)]
+
+    assert told("collector", CollectorTask) == ["c/shop/movies"]
+    assert told("consumer", ConsumerTask) == ["c/shop/movies"]
 
 
 def test_the_store_of_a_long_name_leaves_room_for_what_its_pods_are_labelled_with() -> None:
