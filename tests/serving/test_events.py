@@ -137,6 +137,12 @@ class Sender(threading.Thread):
         return True
 
 
+def ten_more(sender: "Sender") -> None:
+    """Wait until ten more events are acknowledged."""
+    enough = len(sender.sent) + 10
+    until(lambda: len(sender.sent) >= enough)
+
+
 def all_there(stack: Stack, sender: Sender) -> None:
     """Hold what was acknowledged against histories (each once) and the log (each at least once)."""
     sender.enough.set()
@@ -186,7 +192,8 @@ def test_a_store_that_restarts_loses_nothing(stack: Stack) -> None:
     sender = Sender(stack)
     sender.start()
     for _ in range(3):
-        until(lambda: len(sender.sent) > 10)
+        ten_more(sender)
         stack.store.kill()
         stack.store.start()
+    ten_more(sender)
     all_there(stack, sender)
