@@ -35,9 +35,6 @@ CREDENTIALS: Final = {
     "AWS_DEFAULT_REGION": REGION,
 }
 APPLIERS: Final = 8
-IN_FLIGHT: Final = 86_400.0
-"""Seconds that a dataset group takes the engine: longer than any run, so that `pass_time` says when
-it is ready."""
 _TICK: Final = 0.5
 _IDLE_SECONDS: Final = 30.0
 _WRITES: Final = re.compile(
@@ -72,11 +69,12 @@ def wait_for(what: str, check: Callable[[], bool], *, timeout: float, tick: floa
 class Estate(Server):
     """A control plane with our kinds, and an emulator whose quotas are out of the way."""
 
-    def __init__(self, folder: Path, *, requests_per_second: int = 100) -> None:
+    def __init__(self, folder: Path, *, in_flight: float, requests_per_second: int = 100) -> None:
         """Choose ports; nothing runs yet.
 
         Args:
             folder: for logs and data; must not exist.
+            in_flight: seconds that a creation takes the engine.
             requests_per_second: of an operator that heeds it; 100 is the most that it may be.
 
         Raises:
@@ -87,6 +85,7 @@ class Estate(Server):
                 f"{folder} holds an earlier run, whose data would count: remove it"
             )
         self.folder = folder
+        self._in_flight = in_flight
         self.plane = ControlPlane(folder / "control-plane")
         self._requests_per_second = requests_per_second
         self._port = free_port()
@@ -120,7 +119,7 @@ class Estate(Server):
             [
                 sys.executable, "-m", "reco.cli.main", "emulate",
                 "--listen", f"{LOOPBACK}:{self._port}",
-                "--duration", f"DatasetGroup={IN_FLIGHT}",
+                "--duration", f"DatasetGroup={self._in_flight}",
                 "--quota", "DatasetGroup=1000000",
             ],
             log=self.folder / "emulator.log",
@@ -216,17 +215,8 @@ class Estate(Server):
 
     def engine_time(self) -> float:
         """Return the engine's own time, epoch seconds; the calls' times are of it."""
-        return float(self._clock()["now"])
-
-    def pass_time(self, seconds: float) -> None:
-        """Let so much time pass in the engine at once, as for what is in flight there."""
-        self._clock(json.dumps({"advanceSeconds": seconds}).encode())
-
-    def _clock(self, body: bytes | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(f"{self.emulator_url}/_reco/clock", body)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
+        with urllib.request.urlopen(f"{self.emulator_url}/_reco/clock", timeout=60) as answer:
+            return float(json.load(answer)["now"])
 
     def mark(self) -> int:
         """Return the id of the newest call."""
