@@ -2,12 +2,10 @@
 
 import json
 import signal
-import socket
 import sys
-import threading
 import urllib.error
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from hack.control_plane import ControlPlane
 from hack.processes import Process
 from tests.cluster.operators import QUICK_LEASE, OperatorProcess
+from tests.support.proxy import Proxy
 
 Start = Callable[..., OperatorProcess]
 
@@ -153,58 +152,9 @@ def test_what_happened_while_the_watch_was_away_is_learnt_though_its_history_is_
     assert operator.returncode is None
 
 
-class Proxy:
-    """Passes connections on to the API server, until it is cut."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        self._cut = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        """Drop every connection and refuse new ones."""
-        self._cut.set()
-        for end in self._open:
-            with suppress(OSError):  # ended by its peer already
-                end.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
-
-    def mend(self) -> None:
-        self._cut.clear()
-
-    def close(self) -> None:
-        self.cut()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                here, _ = self._listener.accept()
-            except OSError:
-                return
-            if self._cut.is_set():
-                here.close()
-                continue
-            there = socket.create_connection(("127.0.0.1", self._target))
-            self._open += [here, there]
-            for source, sink in ((here, there), (there, here)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with source, suppress(OSError):
-            try:
-                while data := source.recv(65536):
-                    sink.sendall(data)
-            finally:
-                sink.shutdown(socket.SHUT_RDWR)  # lets the other direction end too
-
-
 @pytest.fixture
 def proxy(crds: ControlPlane) -> Iterator[Proxy]:
-    proxy = Proxy(int(crds.server.rpartition(":")[2]))
+    proxy = Proxy(("127.0.0.1", int(crds.server.rpartition(":")[2])))
     yield proxy
     proxy.close()
 

@@ -35,7 +35,15 @@ def must_run() -> bool:
     return os.environ.get("CI") == "true" and os.environ.get("RECO_SKIP_PODS") != "1"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ends_estate: runs after all others of its file")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    files = {path: at for at, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(
+        key=lambda item: (files[item.path], item.get_closest_marker("ends_estate") is not None)
+    )
     # By mark rather than in the fixture: pytest then says so once a file, not once a test.
     if (reason := hindrance()) and not must_run():
         for item in items:

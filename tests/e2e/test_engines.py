@@ -137,9 +137,9 @@ def test_what_an_engine_offers_is_in_its_class(
         sys.stdout.write(f"\n{estate.class_name}: features {status}; recipes {recipes}\n")
 
 
+@pytest.mark.ends_estate
 @pytest.mark.timeout(400)
 def test_deleting_the_manifests_leaves_nothing(estate: Estate) -> None:
-    """Runs last: it ends the estate."""
     for manifest in reversed(everything(estate)):
         estate.kubectl(
             *("delete", manifest["kind"], manifest["metadata"]["name"]),
