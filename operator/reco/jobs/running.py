@@ -90,8 +90,7 @@ def _result(
         except MemoryError as error:
             return Result(
                 outcome=Outcome.INSUFFICIENT_MEMORY,
-                message=f"The memory of the pod does not suffice ({error or 'no more to be had'}): "
-                "give its Job more in the EngineClass",
+                message=f"The memory of the pod does not suffice ({error or 'no more to be had'})",
             )
         except Exception as error:  # noqa: BLE001 - a Job always leaves a result
             for known, outcome in _OUTCOMES:

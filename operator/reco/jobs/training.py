@@ -162,7 +162,7 @@ def _check_memory(
         Outcome.INSUFFICIENT_MEMORY,
         f"Training {task.recipe} on {interactions} interactions of {users} users and {items} items "
         f"needs {needed // _MEBIBYTE + 1}Mi of memory, and its pod may use "
-        f"{task.memory_limit // _MEBIBYTE}Mi: raise the memory of trainings in the EngineClass",
+        f"{task.memory_limit // _MEBIBYTE}Mi",
         predictedBytes=needed,
         memoryLimit=task.memory_limit,
     )

@@ -237,7 +237,7 @@ def test_a_training_that_needs_more_memory_than_there_is_does_not_start(
 ) -> None:
     result = job("train", task(group, memory_limit=64 << 20))
     assert result.outcome == "InsufficientMemory"
-    assert "and its pod may use 64Mi: raise the memory" in result.message
+    assert "and its pod may use 64Mi" in result.message
     assert result.details["predictedBytes"] > result.details["memoryLimit"] == 64 << 20
     assert stored(store) is None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from reco.decide.model import State
 from reco.engines.incluster.objects import Manifest
-from reco.workload.results import Result
+from reco.workload.results import Outcome, Result
 
 _SHOWN_ROWS = 10
 _DISRUPTIONS = {
@@ -212,7 +212,9 @@ def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping
         return f"it did not end in time; {advice['deadline']}"
     ended, result = _ended(pod), _result(pod)
     if result is not None:
-        return f"{result.outcome.value}: {result.message}{_bad_rows(result)}"
+        text = f"{result.outcome.value}: {result.message}{_bad_rows(result)}"
+        short = result.outcome is Outcome.INSUFFICIENT_MEMORY
+        return f"{text}; {advice['memory']}" if short else text
     if ended.get("reason") == "OOMKilled":
         return f"OutOfMemory: it used more memory than it may; {advice['memory']}"
     disrupted = _disruption(pod)

@@ -116,6 +116,7 @@ BAD_ROWS = Result(
     message="3 of 9 rows are bad",
     details={"badRows": [{"file": "a.csv", "line": 3, "reason": "TIMESTAMP must be a number"}]},
 )
+SHORT = Result(outcome=Outcome.INSUFFICIENT_MEMORY, message="it needs 9Mi")
 DISRUPTED = [true("DisruptionTarget", reason="DeletionByTaintManager")]
 
 
@@ -129,6 +130,10 @@ DISRUPTED = [true("DisruptionTarget", reason="DeletionByTaintManager")]
         (
             ended(1, message=BAD_ROWS.encode().decode()),
             "InvalidData: 3 of 9 rows are bad (a.csv:3: TIMESTAMP must be a number)",
+        ),
+        (
+            ended(1, message=SHORT.encode().decode()),
+            "InsufficientMemory: it needs 9Mi; raise the memory",
         ),
     ],
 )
