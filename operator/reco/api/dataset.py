@@ -147,7 +147,7 @@ class ImportStatus(ApiModel):
     """When the newest good import was made."""
     last_run_now: Annotated[str, StringConstraints(max_length=256)] | None = None
     """Echo of the annotation `reco.dev/run-now`."""
-    last_source: Annotated[str, StringConstraints(max_length=64)] | None = None
+    last_source: Annotated[str, StringConstraints(max_length=256)] | None = None
     """Digest of the source and the import spec that the newest job read."""
 
 

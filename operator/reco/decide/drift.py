@@ -125,7 +125,9 @@ def _out_of_sync(
     if moving and not (more and _changes_any_time(situation)):
         return Decision(
             pictures.updating(
-                situation, f"the engine is updating: {says}", spec_driven=spec_driven
+                situation,
+                f"the engine is updating: {observed.doing or says}",
+                spec_driven=spec_driven,
             ),
             look_again=situation.timing.busy,
         )
