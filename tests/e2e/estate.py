@@ -1,6 +1,7 @@
 """An estate on real pods: the quickstart's manifests in a namespace, on either engine."""
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -67,6 +68,16 @@ class Estate:
     def apply(self, *manifests: Manifest) -> None:
         items = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.node.kubectl("apply", "-f", "-", stdin=json.dumps(items))
+
+    def patch(self, kind: str, name: str, patch: Manifest) -> None:
+        """Merge a patch into one object's manifest."""
+        self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch))
+
+    def ask(self, kind: str, name: str, annotation: str) -> str:
+        """Ask for something by an annotation with a value that it never had; return the value."""
+        value = secrets.token_hex(6)
+        self.kubectl("annotate", kind, name, "--overwrite", f"reco.dev/{annotation}={value}")
+        return value
 
     def kubectl(self, *arguments: str, timeout: float = 60) -> str:
         return self.node.kubectl("-n", self.namespace, *arguments, timeout=timeout)
@@ -163,18 +174,23 @@ def personalize_class(name: str, emulator: str, s3: S3Server) -> Manifest:
     return found
 
 
-def upload(s3: S3Server, interactions: str) -> None:
-    """Put data into S3 where the quickstart's manifests look for it."""
+def watched(interactions: str) -> str:
+    """Return interactions as a file for the quickstart's schema."""
     rows = [line.split(",") for line in interactions.splitlines()[1:]]
     table = ["USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP"]
     table += [f"{user},{item},watch,{moment}" for user, item, moment in rows]
-    s3.create_bucket(BUCKET)
-    s3.upload(BUCKET, "interactions/interactions.csv", "\n".join(table))
+    return "\n".join(table)
+
+
+def upload(s3: S3Server, interactions: str, bucket: str = BUCKET) -> None:
+    """Put data into S3 where the quickstart's manifests look for it."""
+    s3.create_bucket(bucket)
+    s3.upload(bucket, "interactions/interactions.csv", watched(interactions))
     items = [
         "ITEM_ID,GENRES",
         *(f"i{number},{'Drama' if number % 2 else 'Action'}" for number in range(40)),
     ]
-    s3.upload(BUCKET, "items/items.csv", "\n".join(items))
+    s3.upload(bucket, "items/items.csv", "\n".join(items))
 
 
 def names(items: Iterable[Any]) -> list[str]:

@@ -53,4 +53,4 @@ def estate_in(node: NodeCluster, engine_class: Manifest, s3: S3Server) -> Iterat
             yield estate
         finally:
             estate.close()
-            node.kubectl("delete", "namespace", name, "--wait=false")
+            node.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import signal
+import sys
 from typing import Any, Final
 
 JOBS: Final = {
@@ -9,6 +11,8 @@ JOBS: Final = {
     "train": ("reco.jobs.training", "TrainTask", "train, evaluate and keep a model"),
 }
 """Module with `run(task, progress)`, and the sort of its task."""
+TERMINATED: Final = 128 + signal.SIGTERM
+"""Exit code of a process that SIGTERM ended, as shells say it."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse names no public type for it
@@ -25,6 +29,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - ar
 def run(args: argparse.Namespace) -> int:
     """Run the job to its end."""
     module, task, _ = JOBS[args.job]
-    work = importlib.import_module(module).run
-    tasks = importlib.import_module("reco.workload.tasks")
-    return int(importlib.import_module("reco.jobs.running").run(getattr(tasks, task), work))
+    # Imports take seconds, and the first process of a container has no default for SIGTERM: it
+    # would be killed later, which looks like a lack of memory, and not be tried again.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        work = importlib.import_module(module).run
+        tasks = importlib.import_module("reco.workload.tasks")
+        return int(importlib.import_module("reco.jobs.running").run(getattr(tasks, task), work))
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -217,7 +217,8 @@ def test_a_mended_spec_is_applied_while_the_bad_one_does_not_get_on() -> None:
         (action,) = decide(in_cluster).actions
         assert isinstance(action, UpdateExternal)
         assert action.fields["image"] == "good"
-    settled = replace(rolling, fields={**wanted.fields, "rollout": "1 of 2 pods are ready"})
+    doing = "1 of 2 pods are ready"
+    settled = replace(rolling, fields={**wanted.fields, "rollout": doing}, doing=doing)
     waits = situation(
         campaign,
         desired=wanted,
@@ -225,6 +226,8 @@ def test_a_mended_spec_is_applied_while_the_bad_one_does_not_get_on() -> None:
         engine=replace(ENGINE, changes_any_time=True),
     )
     assert decide(waits).actions == ()
+    says = {one["type"]: one["message"] for one in written(campaign, decide(waits))["conditions"]}
+    assert says["Ready"] == f"the engine is updating: {doing}"
 
 
 def test_r4_a_training_that_runs_is_left_alone_when_its_class_changes() -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reco.cli.job import TERMINATED
 from reco.recipes import load
 from reco.storage import ObjectStore, open_storage, read
 from reco.storage.versions import Pending, pending_of
@@ -326,6 +328,7 @@ def test_an_import_killed_in_the_middle_leaves_nothing_that_counts_and_is_done_a
 
 _MEASURED = """
 import sys
+from reco.cli.job import TERMINATED
 from reco.cli.main import main
 code = main(["job", "import"])
 print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")])
@@ -374,3 +377,20 @@ def test_the_whole_way_in_a_bucket(job: Jobs, s3: S3, sources: Path) -> None:
     update = job("train", task(group, "v2", mode="Update"))
     assert update.details["artifact"] == full.details["artifact"]
     assert len(artifacts(store)) == 1
+
+
+def test_a_job_that_is_told_to_stop_while_it_still_imports_may_be_tried_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "slow.py").write_text("print('imports', flush=True); import time; time.sleep(60)")
+    begin = (
+        "import sys; from reco.cli import job, main; "
+        "job.JOBS['train'] = ('slow', 'TrainTask', ''); sys.exit(main.main(['job', 'train']))"
+    )
+    command = [sys.executable, "-c", begin]
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "imports\n"
+        process.terminate()
+    assert process.returncode == TERMINATED

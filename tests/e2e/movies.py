@@ -1,0 +1,135 @@
+"""The quickstart's movies in the cluster: what tests do with them, and wait for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.cluster.emulated import interactions
+from tests.cluster.watching import condition, says
+from tests.e2e.estate import Estate, Manifest, watched, within
+
+NAME = "e2e-faults"
+"""Of the class, the namespace and the bucket."""
+MOVIES = "movies-for-you"
+SOURCE = "interactions/interactions.csv"
+PATIENCE = 240
+
+
+def settled(estate: Estate) -> None:
+    """Wait until the campaign is in sync, and no pod of an older version is left."""
+    estate.watch.ready("Campaign", MOVIES, timeout=PATIENCE)
+    estate.watch.shows("Campaign", MOVIES, "Synced", "True/InSync", timeout=PATIENCE)
+
+
+def serving(estate: Estate) -> dict[str, str]:
+    found: dict[str, str] = estate.get("campaign", MOVIES)["status"]["serving"]
+    return found
+
+
+def never_down(estate: Estate, since: int) -> None:
+    """Assert that the campaign was Ready and Available all the time since an event."""
+    history = estate.watch.history("Campaign", MOVIES, since)
+    for type_ in ("Ready", "Available"):
+        shown = [says(item, type_) for item in history]
+        assert not [one for one in shown if not one.startswith("True/")], shown
+
+
+def told(estate: Estate, kind: str, name: str, text: str, *, timeout: float = 30) -> None:
+    """Wait until some condition of a resource says a text."""
+
+    def is_told(_: object) -> bool:
+        status = (estate.watch.get(kind, name) or {}).get("status", {})
+        return any(text in one["message"] for one in status.get("conditions", ()))
+
+    estate.watch.until(is_told, f"{kind} {name} says {text!r}", timeout=timeout)
+
+
+def recommended(estate: Estate, user: str) -> set[str]:
+    answer = estate.runtime().get_recommendations(
+        campaignArn=estate.arn(), userId=user, numResults=25
+    )
+    return {item["itemId"] for item in answer["itemList"]}
+
+
+def put(estate: Estate, content: str) -> None:
+    estate.s3.upload(NAME, SOURCE, content)
+
+
+def looked_at(estate: Estate, ask: str = "reconcile-requested-at") -> None:
+    """Have the dataset look at its source, or import it, and wait until that is noticed."""
+    value = estate.ask("dataset", "movies-interactions", ask)
+
+    def noticed() -> bool:
+        status = estate.get("dataset", "movies-interactions")["status"]
+        return value in {status.get("lastHandledReconcileAt"), status["import"].get("lastRunNow")}
+
+    within(30, noticed, f"{ask} is noticed")
+
+
+def last_import(estate: Estate, text: str) -> str:
+    return estate.watch.shows(
+        "Dataset", "movies-interactions", "LastImportSucceeded", text, timeout=90
+    )
+
+
+def imports(estate: Estate) -> set[str]:
+    return {one["metadata"]["name"] for one in estate.watch.all("DatasetImportJob")}
+
+
+def retrained(estate: Estate) -> None:
+    """Train a version of new data, and wait until it serves."""
+    before, known = serving(estate)["current"], last_good_import(estate)
+    put(estate, watched(interactions(1500, seed=len(estate.watch.seen))))
+    looked_at(estate)
+    within(90, lambda: last_good_import(estate) != known, "new data is imported")
+    estate.ask("solution", MOVIES, "run-now")
+    within(PATIENCE, lambda: serving(estate)["current"] != before, "the new version serves")
+
+
+def last_good_import(estate: Estate) -> str:
+    name: str = estate.get("dataset", "movies-interactions")["status"]["import"][
+        "lastSuccessfulJob"
+    ]
+    return name
+
+
+def training(estate: Estate) -> str:
+    """Begin a training and return the version's name."""
+    known = {one["metadata"]["name"] for one in estate.watch.all("SolutionVersion")}
+    estate.ask("solution", MOVIES, "run-now")
+
+    def begun() -> set[str]:
+        return {one["metadata"]["name"] for one in estate.watch.all("SolutionVersion")} - known
+
+    [version] = within(30, begun, "a training begins")
+    within(30, lambda: estate.items("jobs", *job_of(version)), "it has a Job")
+    return str(version)
+
+
+def job_of(version: str) -> tuple[str, str]:
+    return ("--field-selector", f"metadata.name={version}-train")
+
+
+def failure_of(estate: Estate, version: str) -> str:
+    estate.watch.until(
+        lambda seen: says(seen.get("SolutionVersion", version), "Succeeded").startswith("False/"),
+        f"{version} fails",
+        timeout=120,
+    )
+    text = condition(estate.watch.get("SolutionVersion", version), "Succeeded")["message"]
+    told(estate, "Solution", MOVIES, f"{version}: {text}")
+    return text
+
+
+@contextmanager
+def class_with(estate: Estate, **changes: Manifest) -> Iterator[None]:
+    """Change settings of the class, and put them back."""
+    before = estate.engine_class["spec"]["inCluster"]
+    undone = {
+        part: {name: before[part].get(name) for name in changed}
+        for part, changed in changes.items()
+    }
+    estate.patch("engineclass", NAME, {"spec": {"inCluster": changes}})
+    try:
+        yield
+    finally:
+        estate.patch("engineclass", NAME, {"spec": {"inCluster": undone}})
