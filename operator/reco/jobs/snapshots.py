@@ -13,13 +13,23 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reco.storage import Corrupt, ObjectStore, digest_of, read, write
+from reco.storage import (
+    Corrupt,
+    NotFound,
+    ObjectStore,
+    Unavailable,
+    decode,
+    digest_of,
+    encode,
+    read,
+)
 from reco.workload.storage import CurrentData, Places, SnapshotManifest
 
 MANIFEST: Final = "manifest.json"
 _GROUP_ROWS: Final = 1 << 18
 _GROUP_BYTES: Final = 32 << 20
 _PART_BYTES: Final = 64 << 20
+_ATTEMPTS: Final = 50
 _READ_ROWS: Final = 1 << 16
 
 
@@ -104,7 +114,12 @@ def current(store: ObjectStore, places: Places, type_: str) -> list[SnapshotMani
     Raises:
         Corrupt: one is gone.
     """
-    named = read(store, places.current(type_), CurrentData)
+    return _named(store, places, type_, read(store, places.current(type_), CurrentData))
+
+
+def _named(
+    store: ObjectStore, places: Places, type_: str, named: CurrentData | None
+) -> list[SnapshotManifest]:
     found = []
     for job in named.snapshots if named else ():
         manifest = manifest_of(store, places, type_, job)
@@ -134,12 +149,39 @@ def with_snapshot(
 
 
 def enter(store: ObjectStore, places: Places, new: SnapshotManifest) -> None:
-    """Make an import count."""
-    before = current(store, places, new.type)
-    after = with_snapshot(before, new)
-    if after != before:
-        names = tuple(one.job for one in after)
-        write(store, places.current(new.type), CurrentData(snapshots=names))
+    """Make an import count, beside what others enter meanwhile.
+
+    Raises:
+        Corrupt: what counts is damaged.
+        Unavailable: others were faster again and again.
+        StorageError: storage fails.
+    """
+    key = places.current(new.type)
+    for _ in range(_ATTEMPTS):
+        was = _content(store, key)
+        named = decode(store, key, was, CurrentData) if was is not None else None
+        before = _named(store, places, new.type, named)
+        after = with_snapshot(before, new)
+        if after == before:
+            return
+        content = encode(CurrentData(snapshots=tuple(one.job for one in after)))
+        if was is None:
+            entered = store.put_if_absent(key, content)
+        else:
+            entered = store.replace(key, was, content)
+        if entered:
+            return
+    raise Unavailable(
+        f"{store.location}/{key} changed {_ATTEMPTS} times while {new.job} was to be entered: "
+        f"trying again may help"
+    )
+
+
+def _content(store: ObjectStore, key: str) -> bytes | None:
+    try:
+        return store.get(key)
+    except NotFound:
+        return None
 
 
 def batches(

@@ -5,7 +5,15 @@ Both give an `ObjectStore`: whole files under keys, written at once or not at al
 say what to do. Calls block; a server makes them in a thread.
 """
 
-from reco.storage.groups import Corrupt, OwnedElsewhere, claim, read, write
+from reco.storage.groups import (
+    Corrupt,
+    OwnedElsewhere,
+    claim,
+    decode,
+    encode,
+    read,
+    write,
+)
 from reco.storage.locations import Source, Sources, open_storage
 from reco.storage.port import (
     AccessDenied,
@@ -29,7 +37,9 @@ __all__ = [
     "StorageError",
     "Unavailable",
     "claim",
+    "decode",
     "digest_of",
+    "encode",
     "open_storage",
     "read",
     "write",

@@ -1,6 +1,7 @@
 """Files below a folder: a mounted volume, shared by all pods of a dataset group."""
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ _PARTIAL: Final = ".partial"
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -91,6 +93,17 @@ class FolderStore:
             _keep(path.parent)
             return True
 
+    def replace(self, key: str, was: bytes, content: bytes) -> bool:
+        """Write a small file if it still holds `was`, as surely as the file system has locks."""
+        with self._classed(key, "written"), self._locked(key) as path:
+            try:
+                if path.read_bytes() != was:
+                    return False
+            except FileNotFoundError:
+                return False
+            self.put(key, content)
+            return True
+
     def find(self, key: str) -> Entry | None:
         """Return what a list would say of a file."""
         self._check_root()
@@ -148,6 +161,29 @@ class FolderStore:
         finally:
             unfinished.unlink(missing_ok=True)
 
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[Path]:
+        """Keep other writers that lock a file away from it, and give its path."""
+        self._check_root()
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock{_PARTIAL}")
+        while True:
+            with lock.open("wb") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:
+                        raise
+                # Who had the lock before has deleted its file: the next may be locked already.
+                if not _is(lock, handle.fileno()):
+                    continue
+                try:
+                    yield path
+                finally:
+                    lock.unlink(missing_ok=True)
+                return
+
     def _prune(self, folder: Path) -> None:
         while folder != self._root and self._root in folder.parents:
             try:
@@ -182,6 +218,13 @@ def _error(what: str, error: OSError) -> StorageError:
     if error.errno in _FULL:
         return Unavailable(f"{reason}. Make the volume larger, or delete what is no longer needed")
     return Unavailable(f"{reason}. Check the volume; trying again may help")
+
+
+def _is(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _entry(key: str, status: os.stat_result) -> Entry:

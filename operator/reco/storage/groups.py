@@ -38,6 +38,11 @@ def read(store: ObjectStore, key: str, document: type[Document]) -> Document | N
         content = store.get(key)
     except NotFound:
         return None
+    return decode(store, key, content, document)
+
+
+def decode(store: ObjectStore, key: str, content: bytes, document: type[Document]) -> Document:
+    """Return the JSON document that a file holds; raises `Corrupt` as `read`."""
     try:
         return document.model_validate_json(content)
     except ValueError as error:

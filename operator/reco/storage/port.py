@@ -70,6 +70,10 @@ class ObjectStore(Protocol):
         """Write a small file unless there is one; of several writers exactly one gets True."""
         ...
 
+    def replace(self, key: str, was: bytes, content: bytes) -> bool:
+        """Write a small file if it still holds `was`; of several writers exactly one gets True."""
+        ...
+
     def find(self, key: str) -> Entry | None:
         """Return what a list would say of a file; None if it does not exist."""
         ...

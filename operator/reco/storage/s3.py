@@ -1,7 +1,7 @@
 """Files in a bucket of Amazon S3 or of anything that speaks its API: MinIO, Ceph, Garage.
 
 Only what those have in common is used: path-style addresses at an endpoint of its own, no trailing
-checksums, one conditional write.
+checksums, conditional writes of small files.
 """
 
 import io
@@ -116,6 +116,26 @@ class S3Store:
                 if error.response["Error"]["Code"] in _EXISTS:
                     return False
                 raise
+        return True
+
+    def replace(self, key: str, was: bytes, content: bytes) -> bool:
+        """Write a small file if it still holds `was`, as surely as the server heeds If-Match."""
+        bucket, name = self._bucket, self._prefix + key
+        with self._classed(key, "written"):
+            try:
+                found = self._client.get_object(Bucket=bucket, Key=name)
+                if found["Body"].read() != was:
+                    return False
+                self._client.put_object(
+                    Bucket=bucket, Key=name, Body=content, IfMatch=found["ETag"]
+                )
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code in _EXISTS or code == "NoSuchKey":
+                    return False
+                if code != "NotImplemented":
+                    raise
+                self._client.put_object(Bucket=bucket, Key=name, Body=content)
         return True
 
     def find(self, key: str) -> Entry | None:

@@ -73,6 +73,21 @@ def test_only_the_first_of_many_writers_writes_what_was_absent(store: ObjectStor
     assert keys(store) == ["groups/shop/group.json"]
 
 
+def test_a_file_is_replaced_only_while_it_is_what_was_read(store: ObjectStore) -> None:
+    assert not store.replace("a/b", b"", b"1")
+    store.put("a/b", b"1")
+
+    def count(_: int) -> None:
+        while not store.replace("a/b", was := store.get("a/b"), str(int(was) + 1).encode()):
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, range(8)))
+    assert store.get("a/b") == b"9"
+    assert not store.replace("a/b", b"8", b"7")
+    assert keys(store) == ["a/b"]
+
+
 def test_a_large_file_goes_there_and_back_and_is_read_from_any_position(
     store: ObjectStore, tmp_path: Path
 ) -> None:
