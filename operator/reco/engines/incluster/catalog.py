@@ -4,7 +4,8 @@ The operator has no credentials of the storage; the catalog has, and is asked th
 server, so it is reached from wherever the operator runs. One list a group serves every resource.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,10 +24,30 @@ from reco.workload.addresses import (
     SERVICE_PORT,
     service_of,
 )
-from reco.workload.storage import VersionManifest
+from reco.workload.storage import Places, VersionManifest
 
 KEPT_SECONDS: Final = 300.0
 """For how long an answer is good unless something is known to have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a catalog tells of its group's trained versions."""
+
+    found: Sequence[VersionManifest] = ()
+    """Newest first."""
+    damaged: Sequence[str] = ()
+    """What is wrong with each manifest that can't be read."""
+
+    def of(self, solution: str, version: str) -> VersionManifest | None:
+        """Return a version's manifest, or None if there is none that can be read."""
+        wanted = (solution, version)
+        return next((one for one in self.found if (one.solution, one.version) == wanted), None)
+
+    def damage(self, group: str, solution: str, version: str) -> str | None:
+        """Return what is wrong with a version's manifest, or None."""
+        name = f"/{Places(group).version(solution, version)} "
+        return next((text for text in self.damaged if name in text), None)
 
 
 def catalog_service(namespace: str, group: str) -> str:
@@ -41,13 +62,13 @@ class Catalogs:
         """Ask through `api`; `time` is monotonic seconds."""
         self._api = api
         self._time = time
-        self._versions: dict[tuple[str, str], tuple[float, list[VersionManifest]]] = {}
+        self._versions: dict[tuple[str, str], tuple[float, Versions]] = {}
         self._sources: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
 
     async def versions(
         self, namespace: str, group: str, *, not_before: float | None = None
-    ) -> list[VersionManifest]:
-        """Return a group's trained versions, newest first.
+    ) -> Versions:
+        """Return a group's trained versions, and what is damaged among them.
 
         Args:
             namespace: the group's.
@@ -56,11 +77,12 @@ class Catalogs:
         """
         now = self._time()
         oldest = now - KEPT_SECONDS if not_before is None else not_before
-        at, known = self._versions.get((namespace, group), (float("-inf"), []))
+        at, known = self._versions.get((namespace, group), (float("-inf"), Versions()))
         if at <= oldest:
             answer = await self._get(namespace, group, CATALOG_VERSIONS)
-            known = [VersionManifest.model_validate(one) for one in answer["versions"]]
-            known.sort(key=lambda one: (one.created, one.version), reverse=True)
+            found = [VersionManifest.model_validate(one) for one in answer["versions"]]
+            found.sort(key=lambda one: (one.created, one.version), reverse=True)
+            known = Versions(found, answer.get("damaged", ()))
             self._versions[namespace, group] = (now, known)
         return known
 

@@ -205,7 +205,10 @@ async def _version(known: Known, seen: Seen) -> Judged | Absent:
             doing = await _progress(known, seen, ran)
             return Judged(state=ran.state, doing=doing, failure=_failure(seen, ran))
     found = await trained(known, seen, not_before=_ended(jobs))
-    if found is None:
+    if isinstance(found, str) and not _is_done_with(seen.resource):
+        again = "restore the file, or delete it and make a new SolutionVersion"
+        return Judged(State.FAILED, failure=f"{found}; {again}")
+    if found is None or isinstance(found, str):
         return Absent()
     return Judged(
         created=found.created,
@@ -218,6 +221,11 @@ async def _version(known: Known, seen: Seen) -> Judged | Absent:
     )
 
 
+def _is_done_with(version: Resource) -> bool:
+    """Whether nothing of a version's manifest is needed: all of it is told, or it is to go."""
+    return version.deleted is not None or version.is_true(ConditionType.SUCCEEDED)
+
+
 def _ended(jobs: Sequence[Manifest]) -> datetime | None:
     text = (jobs[0].get("status") or {}).get("completionTime") if jobs else None
     return datetime.fromisoformat(text) if text is not None else None
@@ -225,22 +233,21 @@ def _ended(jobs: Sequence[Manifest]) -> datetime | None:
 
 async def trained(
     known: Known, seen: Seen, *, not_before: datetime | None
-) -> VersionManifest | None:
-    """Return a version's manifest in storage, or None if there is none."""
+) -> VersionManifest | str | None:
+    """Return a version's manifest in storage, what is wrong with it, or None if there is none."""
     place = place_of(seen)
     if place is None:
         return None
     group, solution, version = place
     namespace = seen.resource.key.namespace
 
-    def among(found: Sequence[VersionManifest]) -> VersionManifest | None:
-        return next((v for v in found if (v.solution, v.version) == (solution, version)), None)
-
-    found = among(await known.catalogs.versions(namespace, group))
+    told = await known.catalogs.versions(namespace, group)
     recorded = seen.resource.status.external
-    if found is None and (not_before is not None or recorded is not None or seen.fresh):
-        found = among(await known.catalogs.versions(namespace, group, not_before=known.now()))
-    return found
+    if told.of(solution, version) is None and (
+        not_before is not None or recorded is not None or seen.fresh
+    ):
+        told = await known.catalogs.versions(namespace, group, not_before=known.now())
+    return told.of(solution, version) or told.damage(group, solution, version)
 
 
 def place_of(seen: Seen) -> tuple[str, str, str] | None:
@@ -272,7 +279,7 @@ async def _solution(known: Known, seen: Seen) -> Judged:
     mine = (solution, _data(seen, "recipe"))
     found = [
         one
-        for one in await known.catalogs.versions(namespace, group)
+        for one in (await known.catalogs.versions(namespace, group)).found
         if (one.solution, one.recipe) == mine
     ]
     return Judged(details={"versions": tuple(_external(group, one) for one in found)})

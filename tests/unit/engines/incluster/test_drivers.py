@@ -7,7 +7,7 @@ from typing import Any
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import Absent, EngineView
+from reco.decide.model import Absent, EngineView, State
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.drivers import DRIVERS, Judged, Seen
@@ -42,11 +42,17 @@ def known(api: Answers) -> Known:
     return Known(place, Cluster(api, "in-cluster"), Catalogs(api, lambda: 0.0), lambda: 0.0)
 
 
-def judged(of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: Answers) -> Judged:
+def looked(
+    of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: Answers
+) -> Judged | Absent:
     async def judge() -> Judged | Absent:
         return await DRIVERS[of.key.kind].judge(known(api), Seen(of, None, main, objects))
 
-    found = asyncio.run(judge())
+    return asyncio.run(judge())
+
+
+def judged(of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: Answers) -> Judged:
+    found = looked(of, main, *objects, api=api)
     assert isinstance(found, Judged)
     return found
 
@@ -73,6 +79,28 @@ def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
     found = judged(resource("Solution", "sol"), main, api=Answers({path: {"versions": versions}}))
 
     assert [one.name for one in found.details["versions"]] == ["shop_sol-1"]
+
+
+def test_r10_a_version_whose_manifest_is_damaged_says_so_instead_of_being_gone() -> None:
+    path = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/versions"
+    place = "groups/shop_movies/versions/shop_sol/shop_thing"
+    damaged = f"s3://reco/{place}/manifest.json is no VersionManifest, the file was damaged"
+    other = f"s3://reco/{place}-2/manifest.json is no VersionManifest, the file was damaged"
+    arn = "arn:reco:personalize:::solution-version/shop_movies/shop_sol/shop_thing"
+    version = resource("SolutionVersion", status={"external": {"name": "thing", "arn": arn}})
+    complete = {"type": "Complete", "status": "True"}
+    job = {
+        "kind": "Job",
+        "spec": {},
+        "status": {"conditions": [complete], "completionTime": NOW.isoformat()},
+    }
+
+    found = judged(version, job, job, api=Answers({path: {"versions": [], "damaged": [damaged]}}))
+
+    assert found.state is State.FAILED
+    assert str(found.failure).startswith(damaged)
+    elsewhere = Answers({path: {"versions": [], "damaged": [other]}})
+    assert isinstance(looked(version, job, job, api=elsewhere), Absent)
 
 
 def test_r10_why_an_import_failed_is_told_when_its_pod_is_gone() -> None:
