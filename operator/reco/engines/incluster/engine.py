@@ -25,8 +25,9 @@ from reco.decide.model import (
 from reco.decide.references import References, blocker
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
-from reco.engines.incluster.drivers import DRIVERS, Driver, Judged, Seen
+from reco.engines.incluster.drivers import DRIVERS, Driver
 from reco.engines.incluster.failures import classed
+from reco.engines.incluster.judging import Judged, Seen
 from reco.engines.incluster.known import Known
 from reco.engines.incluster.objects import Manifest, key_of, manifest, within
 from reco.engines.incluster.place import ANNOTATION_TAGS, Place, owner_label

@@ -46,7 +46,8 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
         )
     objects = [
         _catalog(place, resource),
-        pods.service(place, resource, catalog_name(resource), "catalog"),
+        # Also one that may claim nothing must be reached: to say why, and to let go.
+        pods.service(place, resource, catalog_name(resource), "catalog", ready_or_not=True),
         *_runtime(place, resource),
         _traffic(place, resource),
     ]

@@ -161,23 +161,16 @@ def deployment(
 
 
 def service(
-    place: Place, resource: Resource, name: str, role: str, *, of: str | None = None
+    place: Place, resource: Resource, name: str, role: str, *, ready_or_not: bool = False
 ) -> dict[str, Any]:
-    """Return the Service of a Deployment, or of the pods with another role `of`."""
-    labels = place.labels(resource, of or role)
-    return named(
-        place,
-        resource,
-        "Service",
-        name,
-        role,
-        spec={
-            "selector": _selector(labels),
-            "ports": [
-                {"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}
-            ],
-        },
-    )
+    """Return the Service of a Deployment; `ready_or_not` leads to pods that are not ready, too."""
+    spec: dict[str, Any] = {
+        "selector": _selector(place.labels(resource, role)),
+        "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
+    }
+    if ready_or_not:
+        spec["publishNotReadyAddresses"] = True
+    return named(place, resource, "Service", name, role, spec=spec)
 
 
 def disruption_budget(place: Place, resource: Resource, name: str, role: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from reco.cluster.errors import StoreNotFound, StoreUnavailable
 from reco.decide.model import Absent, EngineView, State
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import Cluster
-from reco.engines.incluster.drivers import DRIVERS, Judged, Seen
+from reco.engines.incluster.drivers import DRIVERS
+from reco.engines.incluster.judging import Judged, Seen
 from reco.engines.incluster.known import Known
 from reco.engines.incluster.place import Place
 from reco.workload.storage import VersionManifest
