@@ -1,8 +1,10 @@
 """The in-cluster engine's view of its objects, against a real API server."""
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator
+import warnings
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -14,8 +16,15 @@ from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, Cluster
 from reco.engines.incluster.objects import ObjectKey, key_of, manifest, within
 from reco.engines.incluster.rendering import Rendered
 
-# A loop that ends at once leaves aiohttp no time to see its TLS connections closed.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect here, unseen, the TLS connections that a loop leaves half closed at its end."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
 
 OWNER = "schema-0123456789abcdef"
 

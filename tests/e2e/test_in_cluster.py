@@ -133,6 +133,13 @@ def restarted(estate: Estate, pod: Any) -> bool:
 
 def kill(pod: Any) -> None:
     """End a pod's program as the kernel does when memory is short."""
+    for process in within(30, lambda: processes_of(pod), "its program runs"):
+        with suppress(ProcessLookupError):  # went with its parent
+            os.kill(process, signal.SIGKILL)
+
+
+def processes_of(pod: Any) -> list[int]:
+    """Return the programs of ours that run in a pod."""
     uid = pod["metadata"]["uid"].replace("-", "_")
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -140,10 +147,7 @@ def kill(pod: Any) -> None:
             group = (folder / "cgroup").read_text().replace("-", "_")
             if uid in group and b"reco" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
-    assert found, f"no process of pod {pod['metadata']['name']}"
-    for process in found:
-        with suppress(ProcessLookupError):  # went with its parent
-            os.kill(process, signal.SIGKILL)
+    return found
 
 
 def test_bad_data_is_refused_once_and_leaves_what_serves(estate: Estate) -> None:
@@ -342,7 +346,7 @@ def test_a_killed_training_is_tried_again_and_leaves_one_model(
         return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
 
     [pod] = within(60, running, "it trains")
-    estate.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+    estate.kubectl("delete", "pod", pod, "--wait=false")
     storage.mend()
     estate.watch.shows("SolutionVersion", version, "Succeeded", "True/Trained", timeout=120)
     assert estate.get("job", job)["status"]["failed"] == 1

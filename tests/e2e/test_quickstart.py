@@ -34,4 +34,4 @@ def test_manifests_become_recommendations_from_pods(node: NodeCluster) -> None:
     assert done.returncode == 0, done.stdout
     assert "campaign.reco.dev/movies-for-you   True    True" in done.stdout
     assert "(new)" in done.stdout, "the event changed nothing"
-    assert links() == before
+    assert links() <= before

@@ -1,5 +1,6 @@
 """Nothing is there: make the external object, or say why not."""
 
+from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
 from reco.api.vocabulary import ConditionType as C
 from reco.decide import ownership, pictures, refusals
@@ -27,10 +28,9 @@ def decide(situation: Situation, absent: Absent) -> Decision:
         if finished is not None and finished.status == "True":
             return Decision({})
     if isinstance(desired, Waiting):
-        gone = resource.status.external is not None and resource.kind.serves
         return Decision(
             pictures.waiting(situation, desired.reason, desired.message, exists=False),
-            status={"external": None, "applied": None} if gone else {},
+            status=_forgotten(resource),
         )
     if isinstance(desired, Unsupported):
         return Decision(pictures.rejected(situation, desired.reason, desired.message))
@@ -57,6 +57,17 @@ def decide(situation: Situation, absent: Absent) -> Decision:
             )
         )
     return _create(situation, desired, absent)
+
+
+def _forgotten(resource: Resource) -> dict[str, None]:
+    """Return what to clear of the record of an object that is gone, while it can't be made again.
+
+    Nobody must build on it meanwhile. That there was one is remembered where the policy on drift
+    has yet to say what to do about it.
+    """
+    if resource.status.external is None or resource.kind.runs_to_completion:
+        return {}
+    return {"external": None, "applied": None} if resource.kind.serves else {"applied": None}
 
 
 def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from reco.api.kinds import KINDS, ReferenceField
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import ANNOTATION_DEFAULT_CLASS, ConditionType
+from reco.api.vocabulary import ANNOTATION_DEFAULT_CLASS, ConditionType, Reason
 from reco.decide.model import Waiting
 
 
@@ -121,9 +121,10 @@ def usable(resource: Resource) -> bool:
     """Whether others can build on a resource: its object was in sync and is still there."""
     if resource.kind.runs_to_completion:
         return resource.deleted is None and resource.is_true(ConditionType.SUCCEEDED)
-    status = resource.status
+    status, ready = resource.status, resource.condition(ConditionType.READY)
     return (
         resource.deleted is None
+        and (ready is None or ready.reason != Reason.EXTERNAL_DELETED)
         and status.external is not None
         and status.external.arn is not None
         and status.applied is not None
