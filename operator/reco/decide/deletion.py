@@ -7,7 +7,7 @@ with the engine down or the credentials lost. Nothing is ever deleted for being 
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, DeletionPolicy, ManagementPolicy, Reason
-from reco.decide import failures, ownership, pictures
+from reco.decide import failures, ownership, pictures, runs
 from reco.decide.absent import unlisted_for
 from reco.decide.model import (
     MOVING,
@@ -51,10 +51,11 @@ def decide(situation: Situation) -> Decision:
     """Decide about a resource with a deletionTimestamp.
 
     What the engine would make twice is let go only once lists are sure to show it: whoever applies
-    it again then finds it, instead of paying again.
+    it again then finds it, instead of paying again. What has ended took longer than lists lag.
     """
     decision = _decide(situation)
-    wait = unlisted_for(situation) if situation.repeatable else 0.0
+    doubtful = situation.repeatable and not runs.finished(situation.resource)
+    wait = unlisted_for(situation) if doubtful else 0.0
     if wait <= 0 or RemoveFinalizer() not in decision.actions:
         return decision
     return Decision(

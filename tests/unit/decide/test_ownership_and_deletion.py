@@ -308,10 +308,17 @@ def test_r4_a_version_is_let_go_only_once_whoever_applies_it_again_will_find_it(
     now = situation(resource("SolutionVersion")).now
     intent = {"operation": "CreateSolutionVersion", "name": "shop_thing"}
 
-    def leaving(age: float) -> Any:
+    def leaving(age: float, *, ended: bool = False) -> Any:
         status = settled_status(WANTED) | {
             "intent": {**intent, "time": (now - timedelta(seconds=age)).isoformat()}
         }
+        conditions = [one for one in status.get("conditions", []) if one["type"] != "Succeeded"]
+        verdict = {
+            "type": "Succeeded",
+            "status": "True" if ended else "Unknown",
+            "reason": "Trained",
+        }
+        status["conditions"] = [*conditions, verdict | {"lastTransitionTime": now.isoformat()}]
         spec = {"deletionPolicy": policy}
         version = resource("SolutionVersion", spec=spec, status=status, deleted=True)
         seen = observed(version, WANTED) if policy == "Delete" else NotAsked()
@@ -320,6 +327,7 @@ def test_r4_a_version_is_let_go_only_once_whoever_applies_it_again_will_find_it(
     assert leaving(20).actions == ()
     assert leaving(20).look_again == Timing().settle - 20
     assert [type(action) for action in leaving(200).actions] == [RemoveFinalizer]
+    assert [type(action) for action in leaving(20, ended=True).actions] == [RemoveFinalizer]
 
 
 def test_r4_the_intent_of_a_training_outlives_its_start() -> None:
