@@ -36,14 +36,19 @@ def must_run() -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "ends_estate: runs after all others of its file")
+    config.addinivalue_line("markers", "ends_estate: runs after all others of its estate")
 
 
+@pytest.hookimpl(trylast=True)  # what orders by fixtures or by chance has done so
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files = {path: at for at, path in enumerate(dict.fromkeys(item.path for item in items))}
-    items.sort(
-        key=lambda item: (files[item.path], item.get_closest_marker("ends_estate") is not None)
-    )
+
+    def place(item: pytest.Item) -> tuple[int, str, bool]:
+        chosen = getattr(item, "callspec", None)
+        engine = str(chosen.params.get("estate", "")) if chosen is not None else ""
+        return files[item.path], engine, item.get_closest_marker("ends_estate") is not None
+
+    items.sort(key=place)
     # By mark rather than in the fixture: pytest then says so once a file, not once a test.
     if (reason := hindrance()) and not must_run():
         for item in items:

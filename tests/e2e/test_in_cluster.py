@@ -104,11 +104,12 @@ def test_retraining_under_load_fails_no_request(estate: Estate) -> None:
 
 
 def test_a_lost_ranker_fails_no_request(estate: Estate) -> None:
-    first, second, *_ = estate.items("pods", *RANKERS)
+    first, *_ = estate.items("pods", *RANKERS)
     with Load(estate) as load:
         load.more(5)
         estate.kubectl("delete", "pod", first["metadata"]["name"], "--wait=false")
         within(90, lambda: gone(estate, first) and all_ready(estate), "another took its place")
+        second = estate.items("pods", *RANKERS)[-1]
         kill(second)
         within(90, lambda: restarted(estate, second) and all_ready(estate), "it was started again")
         load.more(10)
