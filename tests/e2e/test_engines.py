@@ -23,7 +23,9 @@ from tests.e2e.estate import (
 )
 from tests.e2e.setting import EmulatorForPods, estate_in
 
-PATIENCE = 240
+PATIENCE = 400
+# Whichever test comes first also waits for the estate.
+pytestmark = pytest.mark.timeout(1200)
 RANKING = "movies-ranked"
 
 
@@ -73,7 +75,6 @@ def recommended(estate: Estate, user: str = "u1", **more: Any) -> list[str]:
     return [item["itemId"] for item in answer["itemList"]]
 
 
-@pytest.mark.timeout(600)
 def test_it_recommends_and_an_event_changes_what(estate: Estate) -> None:
     before = recommended(estate)
     assert len(before) == len(set(before)) == 5
@@ -138,7 +139,6 @@ def test_what_an_engine_offers_is_in_its_class(
 
 
 @pytest.mark.ends_estate
-@pytest.mark.timeout(400)
 def test_deleting_the_manifests_leaves_nothing(estate: Estate) -> None:
     for manifest in reversed(everything(estate)):
         estate.kubectl(

@@ -60,7 +60,7 @@ SERVING = {
 }
 RANKERS = ("-l", "app.kubernetes.io/name=reco-ranker")
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
