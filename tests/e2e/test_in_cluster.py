@@ -109,9 +109,8 @@ def test_a_lost_ranker_fails_no_request(estate: Estate) -> None:
         load.more(5)
         estate.kubectl("delete", "pod", first["metadata"]["name"], "--wait=false")
         within(90, lambda: gone(estate, first) and all_ready(estate), "another took its place")
-        second = estate.items("pods", *RANKERS)[-1]
-        kill(second)
-        within(90, lambda: restarted(estate, second) and all_ready(estate), "it was started again")
+        second = within(60, lambda: kill_one(estate), "a ranker's program runs and is killed")
+        within(90, lambda: restarted(estate, second) and all_ready(estate), "all are ready again")
         load.more(10)
     load.check()
 
@@ -128,15 +127,23 @@ def all_ready(estate: Estate) -> bool:
 
 
 def restarted(estate: Estate, pod: Any) -> bool:
-    status = estate.get("pod", pod["metadata"]["name"])["status"]
-    return bool(status["containerStatuses"][0]["restartCount"])
+    """Whether a pod's program was started again, or the pod has gone for another."""
+    [now] = [
+        one
+        for one in estate.items("pods", *RANKERS)
+        if one["metadata"]["uid"] == pod["metadata"]["uid"]
+    ] or [None]
+    return now is None or bool(now["status"]["containerStatuses"][0]["restartCount"])
 
 
-def kill(pod: Any) -> None:
-    """End a pod's program as the kernel does when memory is short."""
-    for process in within(30, lambda: processes_of(pod), "its program runs"):
-        with suppress(ProcessLookupError):  # went with its parent
-            os.kill(process, signal.SIGKILL)
+def kill_one(estate: Estate) -> Any:
+    """End the program of some ranker as the kernel does when memory is short; return its pod."""
+    for pod in estate.items("pods", *RANKERS, "--sort-by=.metadata.creationTimestamp"):
+        for process in processes_of(pod):
+            with suppress(ProcessLookupError):  # went with its parent
+                os.kill(process, signal.SIGKILL)
+                return pod
+    return None
 
 
 def processes_of(pod: Any) -> list[int]:
