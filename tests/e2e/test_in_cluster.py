@@ -99,7 +99,9 @@ def test_retraining_under_load_fails_no_request(estate: Estate) -> None:
         load.more(10)
     load.check()
     after = serving(estate)
-    assert after["previous"] == before["current"]
+    assert after["current"] != before["current"]
+    # One between them is fine: where the last training had failed, new data alone starts another.
+    assert after["previous"] not in {None, after["current"]}
     never_down(estate, since)
 
 
