@@ -54,7 +54,7 @@ def meanwhile(situation: Situation, observed: Observed) -> tuple[Action, ...]:
     What was asked for may never come to be, such as pods of an image that does not exist.
     """
     desired, resource = situation.desired, situation.resource
-    if not isinstance(desired, Desired) or not _changes_any_time(situation):
+    if not isinstance(desired, Desired) or not situation.changes_any_time:
         return ()
     differing = _differing(observed, desired)
     applied = resource.status.applied
@@ -72,10 +72,6 @@ def _differing(observed: Observed, desired: Desired) -> dict[str, Any]:
     return {
         key: value for key, value in desired.fields.items() if observed.fields.get(key) != value
     }
-
-
-def _changes_any_time(situation: Situation) -> bool:
-    return situation.engine is not None and situation.engine.changes_any_time
 
 
 def _applied(situation: Situation, desired: Desired) -> dict[str, Any]:
@@ -122,7 +118,7 @@ def _out_of_sync(
     says = _differences(observed, differing, tagging)
     if update is not None and update.state in MOVING:
         beside = {key: value for key, value in differing.items() if update.fields.get(key) != value}
-        if not (beside and _changes_any_time(situation)):
+        if not (beside and situation.changes_any_time):
             message = f"the engine is updating: {observed.doing or says}"
             return Decision(
                 pictures.updating(situation, message, spec_driven=spec_driven),

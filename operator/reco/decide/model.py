@@ -290,6 +290,11 @@ class Situation:
         """Whether the engine can't delete the object alone."""
         return self.engine is not None and self.resource.key.kind in self.engine.goes_with_parent
 
+    @property
+    def changes_any_time(self) -> bool:
+        """Whether the object can be changed while it is still being made or moved."""
+        return self.engine is not None and self.engine.changes_any_time
+
 
 # What to do ------------------------------------------------------------------------------------
 

@@ -117,6 +117,13 @@ def default_class(lookup: Lookup) -> Resource | None:
     return min(marked, key=lambda resource: (resource.created, resource.key.name), default=None)
 
 
+def tags_of(resource: Resource, references: References) -> dict[str, str]:
+    """Return the tags that specs give a resource: its group's, under its own."""
+    groups = [one for one in references.lineage if one.key.kind == "DatasetGroup"]
+    layers = [one.spec.tags for one in (*groups, resource) if one.spec is not None]
+    return {key: value for tags in layers if tags for key, value in tags.items()}
+
+
 def usable(resource: Resource) -> bool:
     """Whether others can build on a resource: its object was in sync and is still there."""
     if resource.kind.runs_to_completion:

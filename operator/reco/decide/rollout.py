@@ -95,10 +95,6 @@ def details(situation: Situation, observed: Observed) -> Mapping[str, Any]:
     }
 
 
-def _changes_any_time(situation: Situation) -> bool:
-    return situation.engine is not None and situation.engine.changes_any_time
-
-
 def stopped(situation: Situation) -> Decision | None:
     """Return what to do about a campaign that should not serve, or None for one that should."""
     resource = situation.resource
@@ -126,7 +122,7 @@ def stopped(situation: Situation) -> Decision | None:
     foreign = ownership.foreign(situation, observed)
     if foreign is not None:
         return Decision(pictures.stuck(situation, foreign.reason, foreign.message))
-    waits = {State.CREATING, State.RUNNING} if not _changes_any_time(situation) else set()
+    waits = {State.CREATING, State.RUNNING} if not situation.changes_any_time else set()
     busy = observed.state in {State.DELETING, *waits}
     actions = () if busy or FINALIZER not in resource.finalizers else (DeleteExternal(observed),)
     return Decision(

@@ -22,7 +22,8 @@ from reco.decide.model import (
     Unsupported,
     Waiting,
 )
-from reco.decide.references import References, blocker
+from reco.decide.references import References, blocker, tags_of
+from reco.engines.incluster import pods
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
 from reco.engines.incluster.drivers import DRIVERS, Driver
@@ -32,7 +33,7 @@ from reco.engines.incluster.known import Known
 from reco.engines.incluster.objects import Manifest, key_of, manifest, within
 from reco.engines.incluster.place import ANNOTATION_TAGS, Place, owner_label
 from reco.engines.incluster.records import OFFERED
-from reco.engines.incluster.rendering import ROLLED_OUT, Rendered
+from reco.engines.incluster.rendering import Rendered, manifests
 from reco.engines.port import Capabilities, EngineError
 from reco.workload.addresses import arn
 
@@ -110,7 +111,7 @@ class InClusterEngine:
             name=names.external_name(resource),
             fields=fields,
             mutable=frozenset() if rendered.fixed else frozenset(fields),
-            tags=_tags(resource, references),
+            tags=tags_of(resource, references),
             input=rendered.input,
             once={
                 "id": driver.id_of(resource, references),
@@ -142,8 +143,7 @@ class InClusterEngine:
             leftovers = [one for one in objects if one["kind"] != "Pod"]
             if resource.deleted is None or not leftovers:
                 return Absent()
-            main = leftovers[0]
-            seen = Seen(resource, wanted, main, objects, fresh)
+            seen = replace(seen, main=leftovers[0])
             judged: Judged | Absent = Judged()
         else:
             judged = await driver.judge(self._known, seen)
@@ -165,8 +165,7 @@ class InClusterEngine:
     ) -> Manifest | None:
         kind, role = driver.main
         for one in objects:
-            label = one["metadata"]["labels"].get("app.kubernetes.io/name")
-            if one["kind"] == kind and label == f"reco-{role}":
+            if one["kind"] == kind and pods.plays(one, role):
                 return one
         if wanted is None:
             return None
@@ -188,10 +187,9 @@ class InClusterEngine:
         if main is not None:
             live.setdefault(key_of(main), main)
         if wanted is not None:
-            for name, one in wanted.fields.items():
-                if name != ROLLED_OUT:
-                    found = live.get(key_of(one))
-                    fields[name] = within(one, found) if found is not None else None
+            for name, one in manifests(wanted.fields).items():
+                found = live.get(key_of(one))
+                fields[name] = within(one, found) if found is not None else None
             if main is None:
                 # What was made is all there is: its Job is no longer needed.
                 fields = dict(wanted.fields)
@@ -226,7 +224,7 @@ class InClusterEngine:
     async def create(self, kind: str, desired: Desired, tags: Mapping[str, str]) -> str:
         """Make a resource's objects and return its id."""
         with classed(f"Create{kind}"):
-            objects = [one for name, one in desired.fields.items() if name != ROLLED_OUT]
+            objects = list(manifests(desired.fields).values())
             await self._check_owner(kind, objects)
             await self._make_secrets(desired, objects[0])
             # The object that stands for the whole comes last: it says that all is there.
@@ -257,7 +255,7 @@ class InClusterEngine:
     ) -> None:
         """Apply those of a resource's objects that differ."""
         with classed(f"Update{kind}"):
-            objects = [one for name, one in fields.items() if name != ROLLED_OUT]
+            objects = list(manifests(fields).values())
             await self._check_owner(kind, objects)
             await self._make_secrets(desired, next(iter(desired.fields.values())))
             for one in objects:
@@ -337,14 +335,6 @@ def settings_of(engine_class: Resource) -> InClusterSettings:
         why = engine_class.problem or "it is left out"
         raise ValueError(f"spec.inCluster is needed, and can't be used: {why}")
     return settings
-
-
-def _tags(resource: Resource, references: References) -> dict[str, str]:
-    """Return the user's tags: the group's, under the resource's own."""
-    groups = [one for one in references.lineage if one.key.kind == "DatasetGroup"]
-    layers = [group.spec.tags for group in groups if group.spec is not None]
-    layers.append(resource.spec.tags)
-    return {key: value for tags in layers if tags for key, value in tags.items()}
 
 
 def _annotations(tags: Mapping[str, str]) -> dict[str, str]:

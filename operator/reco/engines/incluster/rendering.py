@@ -8,6 +8,7 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import GROUP
 from reco.decide.model import Unsupported, Waiting, digest
+from reco.engines.incluster.objects import Manifest
 
 ROLLED_OUT = "rollout"
 """The field that says whether what was applied is also what runs."""
@@ -45,6 +46,11 @@ def _marked(one: Mapping[str, Any]) -> dict[str, Any]:
     metadata = one["metadata"]
     annotations = {**metadata.get("annotations", {}), ANNOTATION_MANIFEST: digest(one)}
     return {**one, "metadata": {**metadata, "annotations": annotations}}
+
+
+def manifests(fields: Mapping[str, Any]) -> dict[str, Manifest]:
+    """Return those of the wanted fields that are objects."""
+    return {name: one for name, one in fields.items() if name != ROLLED_OUT}
 
 
 Rendering = Rendered | Waiting | Unsupported

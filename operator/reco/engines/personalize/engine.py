@@ -16,7 +16,7 @@ from reco.decide.model import (
     Unsupported,
     Waiting,
 )
-from reco.decide.references import References, blocker
+from reco.decide.references import References, blocker, tags_of
 from reco.engines.personalize import errors
 from reco.engines.personalize.client import PersonalizeClient, pages
 from reco.engines.personalize.kinds import (
@@ -118,21 +118,14 @@ class PersonalizeEngine:
             return rendered
         if self._place.recipes is None and "recipeArn" in rendered.fields:
             self._unchecked.add(resource.key)  # looked at again once the recipes are known
+        tags = {**(self._place.settings.tags or {}), **tags_of(resource, references)}
         return Desired(
             name=names.external_name(resource),
             fields=rendered.fields,
             mutable=rendered.mutable,
-            tags=self._tags(resource, references) if row.taggable else None,
+            tags=tags if row.taggable else None,
             once=rendered.once,
         )
-
-    def _tags(self, resource: Resource, references: References) -> dict[str, str]:
-        """Return the user's tags: the class's, under the group's, under the resource's own."""
-        groups = [r for r in references.lineage if r.key.kind == "DatasetGroup"]
-        layers = [self._place.settings.tags]
-        layers += [group.spec.tags for group in groups if group.spec is not None]
-        layers.append(resource.spec.tags)
-        return {key: value for tags in layers if tags for key, value in tags.items()}
 
     # What is there
 
