@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -118,36 +118,46 @@ class Kubernetes:
             yield await self._queue(path).get()
 
 
+@asynccontextmanager
+async def looking(api: Kubernetes) -> AsyncIterator[InClusterEngine]:
+    """Run an engine that has seen what is there: nothing yet."""
+    engine = InClusterEngine(
+        CLASS,
+        Cluster(api, "in-cluster", ["shop"]),
+        cluster_id="cluster-1",
+        time=lambda: 0.0,
+        new_secret=lambda: "secret",
+    )
+    running = asyncio.create_task(engine.run(lambda _key: None))
+    await engine.capabilities()
+    try:
+        yield engine
+    finally:
+        running.cancel()
+
+
 @pytest.mark.parametrize("fails_at", range(1, 12))
 def test_r5_a_deletion_that_broke_off_anywhere_comes_to_its_end(fails_at: int) -> None:
     api = Kubernetes(fails_at)
 
     async def scenario() -> None:
-        engine = InClusterEngine(
-            CLASS,
-            Cluster(api, "in-cluster", ["shop"]),
-            cluster_id="cluster-1",
-            time=lambda: 0.0,
-            new_secret=lambda: "secret",
-        )
-        running = asyncio.create_task(engine.run(lambda _key: None))
-        await engine.capabilities()  # it has seen that nothing is there
-        group = resource("DatasetGroup", "movies", spec={"deletionPolicy": "Delete"})
-        wanted = engine.desired(group, References({}, engine_class=CLASS))
-        assert isinstance(wanted, Desired)
-        await engine.create("DatasetGroup", wanted, {})
-        going = replace(group, deleted=NOW)
-        found: Absent | Observed | None = None
-        for _ in range(5):
-            found = await engine.observe(going, wanted)
-            if isinstance(found, Absent):
-                break
-            assert found.state is State.ACTIVE  # none of its pods was ever ready: no reason to wait
-            with suppress(EngineError):
-                await engine.delete("DatasetGroup", found)
-            for _ in range(20):
-                await asyncio.sleep(0)
-        running.cancel()
+        async with looking(api) as engine:
+            group = resource("DatasetGroup", "movies", spec={"deletionPolicy": "Delete"})
+            wanted = engine.desired(group, References({}, engine_class=CLASS))
+            assert isinstance(wanted, Desired)
+            await engine.create("DatasetGroup", wanted, {})
+            going = replace(group, deleted=NOW)
+            found: Absent | Observed | None = None
+            for _ in range(5):
+                found = await engine.observe(going, wanted)
+                if isinstance(found, Absent):
+                    break
+                # None of its pods was ever ready: no reason to wait.
+                assert found.state is State.ACTIVE
+                with suppress(EngineError):
+                    await engine.delete("DatasetGroup", found)
+                for _ in range(20):
+                    await asyncio.sleep(0)
         assert isinstance(found, Absent)
         assert api.objects == {}
 
@@ -159,30 +169,23 @@ def test_r6_an_update_takes_no_object_of_somebody_else() -> None:
     theirs = "/api/v1/namespaces/shop/services/movies-runtime"
 
     async def scenario() -> None:
-        engine = InClusterEngine(
-            CLASS,
-            Cluster(api, "in-cluster", ["shop"]),
-            cluster_id="cluster-1",
-            time=lambda: 0.0,
-            new_secret=lambda: "secret",
-        )
-        running = asyncio.create_task(engine.run(lambda _key: None))
-        await engine.capabilities()
-        group = resource("DatasetGroup", "movies")
-        wanted = engine.desired(group, References({}, engine_class=CLASS))
-        assert isinstance(wanted, Desired)
-        await engine.create("DatasetGroup", wanted, {})
-        await api.request("DELETE", theirs)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        api.objects[theirs] = {"kind": "Service", "metadata": {"namespace": "shop", "name": "x"}}
-        found = await engine.observe(group, wanted)
-        assert isinstance(found, Observed)
+        async with looking(api) as engine:
+            group = resource("DatasetGroup", "movies")
+            wanted = engine.desired(group, References({}, engine_class=CLASS))
+            assert isinstance(wanted, Desired)
+            await engine.create("DatasetGroup", wanted, {})
+            await api.request("DELETE", theirs)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            api.objects[theirs] = {
+                "kind": "Service",
+                "metadata": {"namespace": "shop", "name": "x"},
+            }
+            found = await engine.observe(group, wanted)
+            assert isinstance(found, Observed)
 
-        with pytest.raises(EngineError, match="not this resource's"):
-            await engine.update("DatasetGroup", found, wanted.fields, wanted)
-
-        running.cancel()
+            with pytest.raises(EngineError, match="not this resource's"):
+                await engine.update("DatasetGroup", found, wanted.fields, wanted)
         assert api.objects[theirs]["metadata"]["name"] == "x"
 
     asyncio.run(scenario())
@@ -216,31 +219,22 @@ def deleted(
     """Make resources, delete the objects of one, and return what the catalog was told to delete."""
 
     async def scenario() -> None:
-        engine = InClusterEngine(
-            CLASS,
-            Cluster(api, "in-cluster", ["shop"]),
-            cluster_id="cluster-1",
-            time=lambda: 0.0,
-            new_secret=lambda: "secret",
-        )
-        running = asyncio.create_task(engine.run(lambda _key: None))
-        await engine.capabilities()
-        for one, references in made:
-            wanted = engine.desired(one, references)
-            assert isinstance(wanted, Desired), wanted
-            await engine.create(one.key.kind, wanted, {})
-        for path in without:
-            await api.request("DELETE", path)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        found = await engine.observe(
-            replace(going, deleted=at), Waiting("the parents are not looked for")
-        )
-        assert isinstance(found, Observed)
-        await engine.delete(going.key.kind, found)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        running.cancel()
+        async with looking(api) as engine:
+            for one, references in made:
+                wanted = engine.desired(one, references)
+                assert isinstance(wanted, Desired), wanted
+                await engine.create(one.key.kind, wanted, {})
+            for path in without:
+                await api.request("DELETE", path)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            found = await engine.observe(
+                replace(going, deleted=at), Waiting("the parents are not looked for")
+            )
+            assert isinstance(found, Observed)
+            await engine.delete(going.key.kind, found)
+            for _ in range(20):
+                await asyncio.sleep(0)
 
     asyncio.run(scenario())
     return api.asked
