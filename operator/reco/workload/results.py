@@ -44,6 +44,8 @@ EXIT_FAILED: Final = 1
 """Exit code of a Job that would fail again with the same input."""
 EXIT_RETRY: Final = 75
 """Exit code of a Job that may succeed when it is tried again (`EX_TEMPFAIL` of sysexits.h)."""
+EXIT_KILLED: Final = 137
+"""Exit code of a container that was killed: out of memory, for one."""
 _PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERRUPTED, Outcome.INTERNAL_ERROR})
 
 

@@ -5,12 +5,12 @@ apart from what was applied. A Job that failed is told apart by what ended its l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from reco.decide.model import State
 from reco.engines.incluster.objects import Manifest
-from reco.workload.results import Outcome, Result
+from reco.workload.results import EXIT_KILLED, Outcome, Result
 
 _SHOWN_ROWS = 10
 _DISRUPTIONS = {
@@ -148,8 +148,6 @@ class Ran:
     failure: str | None = None
     pod: str | None = None
     """The pod that runs now."""
-    result: Mapping[str, Any] = field(default_factory=dict)
-    """`details` of the result that it left."""
 
 
 def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -> Ran:
@@ -166,15 +164,9 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
     }
     newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
     if "Complete" in conditions:
-        result = _result(newest)
-        return Ran(State.ACTIVE, result=result.details if result is not None else {})
+        return Ran(State.ACTIVE)
     if "Failed" in conditions:
-        result = _result(newest)
-        return Ran(
-            State.FAILED,
-            failure=_failure(conditions["Failed"], newest, advice),
-            result=result.details if result is not None else {},
-        )
+        return Ran(State.FAILED, failure=_failure(conditions["Failed"], newest, advice))
     if job["spec"].get("suspend"):
         why = conditions.get("Suspended", {}).get("message") or "the Job is suspended"
         return Ran(State.CREATING, doing=f"queued: {why}")
@@ -228,14 +220,11 @@ def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping
     disrupted = _disruption(pod)
     if disrupted is not None:
         return f"Disrupted: {disrupted}, again and again; {condition.get('message', '')}"
-    if ended.get("exitCode") == _KILLED:
+    if ended.get("exitCode") == EXIT_KILLED:
         return "Killed: somebody ended its process; to try again, set reco.dev/run-now"
     if ended:
         return f"Crashed: {_termination(ended)}; its log says more"
     return str(condition.get("message") or condition.get("reason") or "it failed")
-
-
-_KILLED = 137
 
 
 def _disruption(pod: Manifest | None) -> str | None:

@@ -9,17 +9,16 @@ from reco.decide import names
 from reco.decide.model import Unsupported, Waiting
 from reco.decide.references import References
 from reco.engines.incluster import pods, schemas
+from reco.engines.incluster.objects import quantity
 from reco.engines.incluster.place import Place, group_of, memory_limit, resources
 from reco.engines.incluster.pods import Program
 from reco.engines.incluster.records import events_of, hyperparameters, recipe_of
 from reco.engines.incluster.rendering import Rendered, Rendering
 from reco.workload.addresses import service
-from reco.workload.results import EXIT_FAILED
+from reco.workload.results import EXIT_FAILED, EXIT_KILLED
 from reco.workload.tasks import SOURCES, ImportTask, TrainTask
 
 KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
-KILLED: Final = 137
-"""Exit code of a container that was killed: out of memory, for one."""
 _IMPORT: Final = Resources(cpu="250m", memory="1Gi")
 _TRAIN: Final = Resources(cpu="500m", memory="2Gi")
 _RETRIES: Final = 3
@@ -92,9 +91,7 @@ def solution_version(resource: Resource, references: References, place: Place) -
 
 def _threads(wanted: Resources) -> list[dict[str, Any]]:
     """Let the linear algebra use as many threads as processors were asked for, and no more."""
-    cpu = wanted.cpu_limit or wanted.cpu or _TRAIN.cpu or "1"
-    number = cpu.removesuffix("m")
-    cores = float(number) / 1000 if cpu.endswith("m") else float(number)
+    cores = quantity(wanted.cpu_limit or wanted.cpu or _TRAIN.cpu or "") or 1
     return [{"name": "OPENBLAS_NUM_THREADS", "value": str(max(1, math.ceil(cores)))}]
 
 
@@ -129,6 +126,6 @@ _FAILURE_RULES: Final = [
     # The same input would fail again, and need as much memory again.
     {
         "action": "FailJob",
-        "onExitCodes": {"operator": "In", "values": [EXIT_FAILED, KILLED]},
+        "onExitCodes": {"operator": "In", "values": [EXIT_FAILED, EXIT_KILLED]},
     },
 ]

@@ -141,6 +141,20 @@ def test_r13_secrets_come_by_reference_alone(kind: str) -> None:
             assert plain <= {"RECO_TASK", "OPENBLAS_NUM_THREADS"}
 
 
+@pytest.mark.parametrize(
+    ("cpu", "threads"), [("500m", "1"), ("2.5", "3"), ("4", "4"), ("1k", "1000")]
+)
+def test_a_training_has_a_thread_for_every_processor_that_it_asks_for(
+    cpu: str, threads: str
+) -> None:
+    where = place(training={"resources": {"cpu": cpu}})
+
+    (job,) = objects("SolutionVersion", where)
+
+    (pod,) = pods_of([job])
+    assert {"name": "OPENBLAS_NUM_THREADS", "value": threads} in pod["containers"][0]["env"]
+
+
 @pytest.mark.parametrize("kind", DRIVERS)
 def test_rendering_the_same_gives_the_same(kind: str) -> None:
     assert objects(kind, place()) == objects(kind, place())
