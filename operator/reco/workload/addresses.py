@@ -63,6 +63,11 @@ def campaign_service(name: str, namespace: str) -> str:
     return service_of(name, namespace, "ranker")
 
 
+def catalog_service(name: str, namespace: str) -> str:
+    """Return the Service of a dataset group's catalog, by the group's external name."""
+    return service_of(name, namespace, "catalog")
+
+
 def service_of(name: str, namespace: str, role: str, longest: int = _LABEL) -> str:
     """Return the Service of an external object in a namespace: without that in its name."""
     return service(name.removeprefix(f"{namespace}_"), role, longest)

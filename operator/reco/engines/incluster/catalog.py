@@ -22,7 +22,7 @@ from reco.workload.addresses import (
     PORT,
     READY,
     SERVICE_PORT,
-    service_of,
+    catalog_service,
 )
 from reco.workload.storage import Places, VersionManifest
 
@@ -48,11 +48,6 @@ class Versions:
         """Return what is wrong with a version's manifest, or None."""
         name = f"/{Places(group).version(solution, version)} "
         return next((text for text in self.damaged if name in text), None)
-
-
-def catalog_service(namespace: str, group: str) -> str:
-    """Return the catalog's Service of a group, by its external name."""
-    return service_of(group, namespace, "catalog")
 
 
 class Catalogs:
@@ -143,7 +138,7 @@ class Catalogs:
     async def _send(
         self, method: str, namespace: str, group: str, path: str, headers: Mapping[str, str]
     ) -> dict[str, Any]:
-        name = catalog_service(namespace, group)
+        name = catalog_service(group, namespace)
         root = f"/api/v1/namespaces/{namespace}/services/http:{name}:{SERVICE_PORT}/proxy"
         with classed(f"{method} catalog {name}"):
             return await self._api.request(method, f"{root}{path}", headers=headers)

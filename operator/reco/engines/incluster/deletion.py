@@ -10,6 +10,7 @@ from reco.decide import names
 from reco.decide.model import ErrorClass, Observed, State
 from reco.engines.incluster import pods, states
 from reco.engines.incluster.failures import classed
+from reco.engines.incluster.judging import version_place
 from reco.engines.incluster.known import Known, catalog_key
 from reco.engines.incluster.objects import Manifest
 from reco.engines.incluster.place import owner_label
@@ -67,7 +68,7 @@ async def snapshot(known: Known, resource: Resource, _: Observed) -> None:
 async def version(known: Known, resource: Resource, observed: Observed) -> None:
     """Delete a version, and its model unless another has the same."""
     namespace = resource.key.namespace
-    name, solution, version_ = observed.id.rpartition(":")[2].split("/")[1:]
+    name, solution, version_ = version_place(observed.id)
     uid = await _owner(known, namespace, name) or ""
     await known.catalogs.delete_version(namespace, name, solution, version_, uid)
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from reco.api.resource import Resource
 from reco.decide import names
-from reco.decide.model import (
-    Observed,
-)
+from reco.decide.model import Observed
 from reco.decide.references import References
 from reco.engines.incluster import deletion, groups, judging, pods, records, serving, tasks
 from reco.engines.incluster.judging import Judge, Seen
@@ -22,10 +20,6 @@ def _nowhere(_seen: Seen) -> ObjectKey | None:
     return None
 
 
-def _by_name(_resource: Resource, _references: References) -> str | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
     """One kind in the cluster."""
@@ -37,7 +31,7 @@ class Driver:
     """Kind and role of the object that stands for the whole."""
     render: Callable[[Resource, References, Place], Rendering]
     judge: Judge
-    identify: Callable[[Resource, References], str | None] = _by_name
+    identify: Callable[[Resource, References], str] | None = None
     """The id, where it is not just the noun and the external name."""
     beyond: Callable[[Seen], ObjectKey | None] = _nowhere
     """The object to ask when there is no main one, for something may be there all the same."""
@@ -58,7 +52,9 @@ class Driver:
 
     def id_of(self, resource: Resource, references: References) -> str:
         """Return the id of a resource's external object: it follows from names alone."""
-        return self.identify(resource, references) or arn(self.noun, names.external_name(resource))
+        if self.identify is not None:
+            return self.identify(resource, references)
+        return arn(self.noun, names.external_name(resource))
 
 
 DRIVERS: dict[str, Driver] = {

@@ -90,9 +90,7 @@ def _runtime(place: Place, resource: Resource) -> list[dict[str, Any]]:
 def _online_store(place: Place, resource: Resource, store: ManagedStore) -> list[dict[str, Any]]:
     name = store_name(resource)
     labels = place.labels(resource, "online-store")
-    selector = {
-        key: labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/instance")
-    }
+    selector = pods.selector(labels)
     goes_along = policy(resource, place.view) is DeletionPolicy.DELETE
     claim: dict[str, Any] = {
         "metadata": {"name": "data"},
@@ -172,9 +170,9 @@ def _valkey(place: Place, resource: Resource, store: ManagedStore) -> dict[str, 
         "--port": str(STORE_PORT),
     }
     probe = {"tcpSocket": {"port": "valkey"}}
-    container: dict[str, Any] = {
+    return {
         "name": "online-store",
-        "image": place.settings.images.valkey,
+        **place.pulled(place.settings.images.valkey),
         "args": [word for pair in settings.items() for word in pair],
         "env": place.store_environment(resource),
         "resources": rendered,
@@ -184,16 +182,12 @@ def _valkey(place: Place, resource: Resource, store: ManagedStore) -> dict[str, 
         "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
-    if place.settings.images.pull_policy is not None:
-        container["imagePullPolicy"] = place.settings.images.pull_policy
-    return container
 
 
 def _traffic(place: Place, resource: Resource) -> dict[str, Any]:
     """Let only pods of reco's reach the online store."""
     labels = place.labels(resource, "online-store")
     of_ours = {"app.kubernetes.io/managed-by": labels["app.kubernetes.io/managed-by"]}
-    chosen = ("app.kubernetes.io/name", "app.kubernetes.io/instance")
     return pods.named(
         place,
         resource,
@@ -201,7 +195,7 @@ def _traffic(place: Place, resource: Resource) -> dict[str, Any]:
         store_name(resource),
         "online-store",
         spec={
-            "podSelector": {"matchLabels": {key: labels[key] for key in chosen}},
+            "podSelector": {"matchLabels": pods.selector(labels)},
             "policyTypes": ["Ingress"],
             "ingress": [
                 {

@@ -12,13 +12,7 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType, Reason
 from reco.decide import names
-from reco.decide.model import (
-    Absent,
-    Desired,
-    ExternalVersion,
-    State,
-    Update,
-)
+from reco.decide.model import Absent, Desired, ExternalVersion, State, Update
 from reco.decide.references import References
 from reco.engines.incluster import pods, serving, states
 from reco.engines.incluster.known import Known, catalog_key
@@ -26,7 +20,7 @@ from reco.engines.incluster.objects import Manifest, ObjectKey
 from reco.engines.incluster.place import group_of
 from reco.engines.incluster.rendering import COMPLETE, ROLLED_OUT
 from reco.workload import progress
-from reco.workload.addresses import arn
+from reco.workload.addresses import arn, named_in
 from reco.workload.storage import VersionManifest
 
 
@@ -156,7 +150,6 @@ async def _progress(known: Known, seen: Seen, ran: states.Ran) -> str | None:
 async def version(known: Known, seen: Seen) -> Judged | Absent:
     """Judge a training: what lies in storage tells of its end, the Job of everything before."""
     jobs = seen.of("Job")
-    ran = None
     if jobs:
         advice = _advice("training", known.place.view.class_name)
         ran = states.ran(jobs[0], seen.of("Pod"), advice=advice)
@@ -217,8 +210,7 @@ def place_of(seen: Seen) -> tuple[str, str, str] | None:
         id_ = seen.desired.once.get("id")
     if id_ is None:
         return None
-    group, solution, version = str(id_).rpartition(":")[2].split("/")[1:]
-    return group, solution, version
+    return version_place(str(id_))
 
 
 def catalog_of(seen: Seen) -> ObjectKey | None:
@@ -257,7 +249,7 @@ def _external(group: str, version: VersionManifest) -> ExternalVersion:
     )
 
 
-def identify_version(resource: Resource, references: References) -> str | None:
+def identify_version(resource: Resource, references: References) -> str:
     """Return the id of a version by the names of its parents."""
     return version_id(
         names.external_name(group_of(references.lineage)),
@@ -269,6 +261,12 @@ def identify_version(resource: Resource, references: References) -> str | None:
 def version_id(group: str, solution: str, version: str) -> str:
     """Return the id of a trained version: it says where the version lies."""
     return arn("solution-version", f"{group}/{solution}/{version}")
+
+
+def version_place(id_: str) -> tuple[str, str, str]:
+    """Return group, solution and name in the id of a version; see `version_id`."""
+    group, solution, version = named_in(id_).split("/")
+    return group, solution, version
 
 
 # Serving ---------------------------------------------------------------------------------------

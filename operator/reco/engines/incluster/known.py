@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reco.engines.incluster.catalog import Catalogs, catalog_service
+from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.objects import ObjectKey
 from reco.engines.incluster.place import Place
+from reco.workload.addresses import catalog_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +23,4 @@ class Known:
 
 def catalog_key(namespace: str, group: str) -> ObjectKey:
     """Return which Deployment is a group's catalog."""
-    return ObjectKey("Deployment", namespace, catalog_service(namespace, group))
+    return ObjectKey("Deployment", namespace, catalog_service(group, namespace))

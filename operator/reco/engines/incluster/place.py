@@ -31,6 +31,8 @@ from reco.workload.tasks import (
     Storage,
 )
 
+ANNOTATION_TAGS = f"{GROUP}/tags"
+"""A user's tags, as JSON: their keys need not be keys of annotations."""
 RELEASED_IMAGE = "ghcr.io/reco-dev/reco-engine"
 STORAGE_PATH = "/storage"
 _STATEFUL_SET = 52
@@ -120,6 +122,10 @@ class Place:
         """The image of Jobs, rankers and collectors."""
         return self.settings.images.engine or f"{RELEASED_IMAGE}:{version('reco')}"
 
+    def pulled(self, image: str) -> dict[str, Any]:
+        """Return what a container says of its image."""
+        return _given({"image": image, "imagePullPolicy": self.settings.images.pull_policy})
+
     @property
     def source_endpoint(self) -> S3Endpoint | None:
         """The endpoint that bulk data is read from."""
@@ -197,7 +203,7 @@ def store_name(group: Resource) -> str:
 
 def catalog_name(group: Resource) -> str:
     """Return the name of a group's catalog."""
-    return addresses.service_of(names.external_name(group), group.key.namespace, "catalog")
+    return addresses.catalog_service(names.external_name(group), group.key.namespace)
 
 
 def runtime_name(group: Resource) -> str:
@@ -266,7 +272,3 @@ def _secret(variable: str, name: str, key: str, *, optional: bool = False) -> di
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-ANNOTATION_TAGS = f"{GROUP}/tags"
-"""A user's tags, as JSON: their keys need not be keys of annotations."""

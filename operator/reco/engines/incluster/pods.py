@@ -48,10 +48,9 @@ def template(
     place: Place, resource: Resource, program: Program, *, serves: bool, **spec: object
 ) -> dict[str, Any]:
     """Return a pod template; `spec` adds fields to the pod's spec."""
-    images = place.settings.images
     container: dict[str, Any] = {
         "name": program.role,
-        "image": place.engine_image,
+        **place.pulled(place.engine_image),
         "args": list(program.arguments),
         "env": [
             {"name": TASK_VARIABLE, "value": program.task.environment()},
@@ -64,8 +63,6 @@ def template(
             *(mount for _, mount in program.volumes),
         ],
     }
-    if images.pull_policy is not None:
-        container["imagePullPolicy"] = images.pull_policy
     if serves:
         container |= _serving()
     return {
@@ -140,7 +137,7 @@ def deployment(
     """
     labels = place.labels(resource, program.role)
     spec: dict[str, Any] = {
-        "selector": {"matchLabels": _selector(labels)},
+        "selector": {"matchLabels": selector(labels)},
         "strategy": {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
@@ -165,7 +162,7 @@ def service(
 ) -> dict[str, Any]:
     """Return the Service of a Deployment; `ready_or_not` leads to pods that are not ready, too."""
     spec: dict[str, Any] = {
-        "selector": _selector(place.labels(resource, role)),
+        "selector": selector(place.labels(resource, role)),
         "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
     }
     if ready_or_not:
@@ -182,7 +179,7 @@ def disruption_budget(place: Place, resource: Resource, name: str, role: str) ->
         "PodDisruptionBudget",
         name,
         role,
-        spec={"maxUnavailable": 1, "selector": {"matchLabels": _selector(labels)}},
+        spec={"maxUnavailable": 1, "selector": {"matchLabels": selector(labels)}},
     )
 
 
@@ -211,6 +208,7 @@ def named(
     return made
 
 
-def _selector(labels: Mapping[str, str]) -> dict[str, str]:
+def selector(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return those of an object's labels by which its pods are chosen."""
     chosen = ("app.kubernetes.io/name", "app.kubernetes.io/instance")
     return {name: labels[name] for name in chosen}
