@@ -1,7 +1,7 @@
-"""Requests to the Kubernetes API: the only module that knows the `kubernetes` package.
+"""Requests to the Kubernetes API.
 
-Of that package it uses the transport of the async half alone (connections, credentials, TLS);
-objects stay dictionaries, and paths are spelled out by whoever asks.
+Of the `kubernetes` package it uses the transport of the async half alone (connections, credentials,
+TLS); objects stay dictionaries, and paths are spelled out by whoever asks.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ from reco.cluster.errors import (
 )
 
 _ERRORS: Final = 400
+_LONGEST_EVENT: Final = 64 * 2**20
+"""Bytes: far beyond what the API keeps of one object."""
 _BY_REASON: Final[Mapping[str, type[StoreError]]] = {
     "AlreadyExists": StoreExists,
     "Conflict": StoreConflict,
@@ -148,16 +150,25 @@ class KubernetesAPI:
             StoreError: if it is refused or breaks off.
         """
         query = {**query, "watch": "true", "timeoutSeconds": seconds}
+        accept = {"Accept": "application/json"}
+        timeout = seconds + self._timeout
         response = None
         try:
-            response = await self._send("GET", path, query, None, {"Accept": "application/json"})
+            response = await self._send("GET", path, query, None, accept, timeout)
             if response.status >= _ERRORS:
                 raise _error(f"WATCH {path}", response.status, _decode(await response.read()))
-            async with asyncio.timeout(seconds + self._timeout):
-                async for line in response.response.content:
+            async with asyncio.timeout(timeout):
+                content = response.response.content
+                while line := await content.readline(max_line_length=_LONGEST_EVENT):
                     if line.strip():
-                        yield _decode(line)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+                        yield json.loads(line)  # a broken connection cuts the last one off
+        except (
+            TimeoutError,
+            aiohttp.ClientError,
+            aiohttp.http.HttpProcessingError,
+            OSError,
+            ValueError,
+        ) as error:
             raise StoreUnavailable(f"WATCH {path}: {error or 'no end in time'}") from error
         finally:
             if response is not None:
@@ -175,7 +186,7 @@ class KubernetesAPI:
         code = "<error>"
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._send(method, path, query, body, headers)
+                response = await self._send(method, path, query, body, headers, self._timeout)
                 answer: bytes = await response.read()
             code = str(response.status)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -195,6 +206,7 @@ class KubernetesAPI:
         query: Mapping[str, str | int] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
+        timeout: float,  # noqa: ASYNC109 - the package's own, which ends the connection
     ) -> Any:  # noqa: ANN401 - the package's response has no types
         _, url, sent, data, _ = await self._client.param_serialize(
             method,
@@ -204,8 +216,6 @@ class KubernetesAPI:
             body=body,
             auth_settings=["BearerToken"],
         )
-        seconds = query.get("timeoutSeconds") if query else None
-        timeout = self._timeout + float(seconds or 0)
         return await self._client.call_api(method, url, sent, data, _request_timeout=timeout)
 
 

@@ -91,11 +91,12 @@ class Cluster:
         """
         self.api = api
         self._selector = f"{LABEL_CLASS}={engine_class}"
-        self._namespaces = tuple(namespaces) or ("",)
+        spaces = tuple(namespaces) or ("",)
+        self._followed = [(kind, namespace) for kind in WATCHED for namespace in spaces]
         self._objects: dict[ObjectKey, Manifest] = {}
         self._by_owner: dict[str, set[ObjectKey]] = {}
         self._gone: dict[ObjectKey, int] = {}  # an answer that comes late must not bring one back
-        self._unlisted = {(kind, namespace) for kind in WATCHED for namespace in self._namespaces}
+        self._unlisted = set(self._followed)
         self._listed = asyncio.Event()
         self._notify: Callable[[Manifest], None] = lambda _object: None
 
@@ -105,7 +106,7 @@ class Cluster:
         """Keep the view true until cancelled, and hand over each object that changed."""
         self._notify = notify
         async with asyncio.TaskGroup() as group:
-            for kind, namespace in sorted(self._unlisted):
+            for kind, namespace in self._followed:
                 group.create_task(self._follow(kind, namespace))
 
     async def ready(self) -> None:

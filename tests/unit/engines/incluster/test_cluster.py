@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from reco.cluster.errors import StoreNotFound
 from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
 from reco.engines.incluster.objects import ObjectKey
@@ -67,3 +69,18 @@ def test_of_a_pod_is_kept_what_is_read() -> None:
     assert found is not None
     assert "spec" not in found
     assert found["status"] == {"phase": "Running"}
+
+
+def test_a_view_that_fell_over_looks_again_when_it_is_run_again() -> None:
+    events = [seen("Pod", 2), {"kind": "Pod"}]  # the second is no object at all
+    cluster = Cluster(Watched("pods", *events), "in-cluster", ["shop"])
+
+    async def scenario() -> list[Any]:
+        with pytest.raises(ExceptionGroup):
+            await cluster.run(lambda _object: None)
+        again: list[Any] = []
+        with pytest.raises(ExceptionGroup):
+            await cluster.run(again.append)
+        return again
+
+    assert len(asyncio.run(scenario())) == 1  # the list says that the pod is gone
