@@ -246,6 +246,26 @@ def test_a_refusal_is_reported_once_to_all_it_concerns_and_so_is_its_end() -> No
     asyncio.run(scenario())
 
 
+def test_after_a_refusal_no_older_list_says_that_all_is_well() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        [group] = await groups(estate, 1)
+        await estate.look(group)
+        await estate.pass_time(60)
+        await estate.look(group)  # by a list, which the next looks may go by
+        await estate.pass_time(1)
+        estate.emulator.add_fault({"kind": "accessDenied"})
+        for fresh in (True, False):
+            with pytest.raises(EngineError) as caught:
+                await estate.look(group, fresh=fresh)
+            assert caught.value.error_class is ErrorClass.ACCESS_DENIED
+        estate.emulator.remove_faults()
+        await estate.pass_time(400)
+        assert isinstance(await estate.look(group), Observed)
+
+    asyncio.run(scenario())
+
+
 def test_r8_whoever_is_not_let_in_asks_ever_less_often() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)

@@ -126,7 +126,7 @@ class Observer:
                         return known.answer
         at = self._timers.time()
         try:
-            answer = await self._client.call(f"Describe{row.kind}", **{row.arn_member: id_})
+            answer = await self._asked(row, f"Describe{row.kind}", **{row.arn_member: id_})
         except EngineError as error:
             if error.error_class is not ErrorClass.NOT_FOUND:
                 raise
@@ -140,6 +140,15 @@ class Observer:
         )
         return description
 
+    async def _asked(self, row: Row, operation: str, /, **parameters: str) -> Answer:
+        """Ask about one object; a refusal is news that older lists know nothing of."""
+        try:
+            return await self._client.call(operation, **parameters)
+        except EngineError as error:
+            if error.error_class is ErrorClass.ACCESS_DENIED:
+                self._pollers[row.kind].refused()
+            raise
+
     async def _completed(
         self, row: Row, seen: details.Seen, *, swept: bool, tags: bool
     ) -> Observed:
@@ -147,7 +156,7 @@ class Observer:
         observed = seen.observed
         read: dict[str, str] | None = None
         if row.taggable and (swept or (tags and observed.state is State.ACTIVE)):
-            found = await self._client.call("ListTagsForResource", resourceArn=observed.id)
+            found = await self._asked(row, "ListTagsForResource", resourceArn=observed.id)
             read = {tag["tagKey"]: tag["tagValue"] for tag in found.get("tags", ())}
         if swept or observed.id not in self._sweep_due:
             self._plan_sweep(observed.id, swept=swept)

@@ -101,6 +101,7 @@ class Poller:
         self._failure: tuple[int, float, EngineError] | None = None
         self._denied = 0  # times in a row
         self._told = float("-inf")
+        self._refused = float("-inf")
         self._serial = 0
         self._listing: asyncio.Task[Snapshot] | None = None
         self._notify: Callable[[Key], None] | None = None
@@ -140,7 +141,7 @@ class Poller:
     @property
     def good_since(self) -> float:
         """The start of the oldest list that need not be repeated, in monotonic time."""
-        return self._timers.time() - self.period * (1 + self._settings.jitter)
+        return max(self._refused, self._timers.time() - self.period * (1 + self._settings.jitter))
 
     def watch(self, key: Key, interest: Interest) -> None:
         """Report changes of an object from now on."""
@@ -172,6 +173,10 @@ class Poller:
         self._hurry_until = self._timers.time() + self._settings.update
         self._wake.set()
         return self._next_serial()
+
+    def refused(self) -> None:
+        """Take note that a call other than a list was refused: no older list is to be gone by."""
+        self._refused = self._timers.time()
 
     def _next_serial(self) -> int:
         self._serial += 1
