@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from hack.processes import Process, free_port
+from hack.processes import LOOPBACK, Process, free_port
 from hack.s3 import S3Server
 
 ACCOUNT: Final = "000000000000"
@@ -37,17 +37,20 @@ DURATIONS: Final[Mapping[str, int]] = {
 
 
 class EmulatorProcess(Process):
-    """A running emulator and its admin API."""
+    """A running emulator and its admin API, at an address of this machine.
 
-    def __init__(self, folder: Path, s3: S3Server) -> None:
+    Pods do not reach loopback.
+    """
+
+    def __init__(self, folder: Path, s3: S3Server, *, address: str = LOOPBACK) -> None:
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{address}:{port}"
         super().__init__(
             "emulator",
             [
                 Path(sys.executable).with_name("reco"),
                 "emulate",
-                f"--listen=127.0.0.1:{port}",
+                f"--listen={address}:{port}",
                 f"--state={folder / 'emulator.sqlite'}",
                 f"--time-scale={TIME_SCALE}",
                 f"--s3-endpoint={s3.url}",

@@ -1,42 +1,14 @@
-"""What estates on pods stand in: namespaces, classes, an emulator that pods reach."""
+"""What estates on pods stand in: a namespace, a class, credentials."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from hack.installing import offer_s3
 from hack.node import NodeCluster
-from hack.processes import Process, free_port
 from hack.s3 import S3Server
-from tests.cluster.emulated import ACCOUNT, DURATIONS, TIME_SCALE
 from tests.cluster.watching import Watcher
 from tests.e2e.estate import Estate, Manifest
-
-
-class EmulatorForPods(Process):
-    """A running emulator at an address of the host that pods reach."""
-
-    def __init__(self, folder: Path, s3: S3Server, address: str) -> None:
-        port = free_port()
-        self.url = f"http://{address}:{port}"
-        super().__init__(
-            "emulator",
-            [
-                Path(sys.executable).with_name("reco"),
-                "emulate",
-                f"--listen={address}:{port}",
-                f"--state={folder / 'emulator.sqlite'}",
-                f"--time-scale={TIME_SCALE}",
-                f"--s3-endpoint={s3.url}",
-                f"--account={ACCOUNT}",
-                *(f"--duration={label}={seconds}" for label, seconds in DURATIONS.items()),
-            ],
-            log=folder / "emulator.log",
-            env=s3.environment,
-        )
-        self.wait_ready(f"{self.url}/_reco/health")
 
 
 @contextmanager

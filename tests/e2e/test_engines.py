@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from hack.images import Image
 from hack.node import NodeCluster
 from hack.s3 import S3Server
+from tests.cluster.emulated import EmulatorProcess
 from tests.e2e.estate import (
     Estate,
     Manifest,
@@ -21,7 +22,7 @@ from tests.e2e.estate import (
     personalize_class,
     within,
 )
-from tests.e2e.setting import EmulatorForPods, estate_in
+from tests.e2e.setting import estate_in
 
 PATIENCE = 400
 # Whichever test comes first also waits for the estate.
@@ -42,7 +43,8 @@ def estate(
         name = f"e2e-{request.param}"
         if request.param == "personalize":
             folder = tmp_path_factory.mktemp("emulator")
-            emulator = stack.enter_context(EmulatorForPods(folder, data, operator.host_address))
+            emulator = EmulatorProcess(folder, data, address=operator.host_address)
+            stack.enter_context(emulator)
             engine_class = personalize_class(name, emulator.url, data)
         else:
             engine_class = in_cluster_class(name, images, data.url)
