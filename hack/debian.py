@@ -2,11 +2,12 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from hack.cache import AssetError, Say
+from hack.commands import run
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
@@ -30,44 +31,42 @@ def install(programs: Mapping[str, str], say: Say) -> None:
             f"{', '.join(program for program in programs if not shutil.which(program))}"
         )
     say(f"installing Debian packages: {' '.join(packages)}")
-    install_command = ["install", "--yes", "--no-install-recommends", *packages]
-    try:
-        _apt(*install_command)
-    except AssetError:
-        _apt("update")  # the lists may be missing or outdated
-        _apt(*install_command)
+    _apt("install", "--yes", "--no-install-recommends", *packages)
 
 
-def unpack(packages: Iterable[str], folder: Path, say: Say) -> None:
+def unpack(
+    packages: Iterable[str], folder: Path, say: Say, *, optional: Iterable[str] = ()
+) -> None:
     """Download packages and unpack them into ``folder``, changing nothing of the host.
+
+    Those that are ``optional`` are left out where there is none of that name.
 
     Raises:
         AssetError: apt-get or dpkg-deb failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     say(f"fetching Debian packages: {' '.join(packages)}")
-    download = ["-o", "APT::Sandbox::User=root", "download", *packages]
-    try:
-        _apt(*download, cwd=folder)
-    except AssetError:
-        _apt("update")
-        _apt(*download, cwd=folder)
+    download = ("-o", "APT::Sandbox::User=root", "download")
+    _apt(*download, *packages, cwd=folder)
+    for package in optional:
+        with suppress(AssetError):
+            _apt_get(*download, package, cwd=folder)
     for archive in folder.glob("*.deb"):
-        _run(["dpkg-deb", "--extract", str(archive), str(folder)])
+        run(["dpkg-deb", "--extract", str(archive), str(folder)])
         archive.unlink()
 
 
 def _apt(*arguments: str, cwd: Path | None = None) -> None:
-    _run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments], cwd=cwd)
-
-
-def _run(command: list[str], cwd: Path | None = None) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    """Run apt-get, and once more with new lists of packages, as root alone may fetch them."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment, cwd=cwd
-        )
-    except OSError as error:
-        raise AssetError(f"{command[0]} cannot be run: {error}") from error
-    if done.returncode != 0:
-        raise AssetError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        _apt_get(*arguments, cwd=cwd)
+    except AssetError:
+        if os.geteuid() != 0:
+            raise
+        _apt_get("update")  # the lists may be missing or outdated
+        _apt_get(*arguments, cwd=cwd)
+
+
+def _apt_get(*arguments: str, cwd: Path | None = None) -> None:
+    command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    run(command, cwd=cwd, env={"DEBIAN_FRONTEND": "noninteractive"})

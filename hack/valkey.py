@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,17 +16,19 @@ from typing import Final
 
 from typing_extensions import override
 
-from hack.cache import AssetError, cache_root, lock
+from hack import debian
+from hack.cache import AssetError, Say, cache_root, lock, say_with_seconds
 from hack.processes import LOOPBACK, Process, Server, free_port
 
 PROGRAMS: Final = ("valkey-server", "redis-server")
-PACKAGE: Final = "redis-server"
-READY_SECONDS: Final = 30.0
-_LIBRARIES: Final = (
-    "redis-tools", "libjemalloc2", "liblua5.1-0", "liblzf1", "liblua5.1-bitop0", "liblua5.1-cjson0",
+# Of Debian: the server, which is a link into the second one, and what that links to. A library
+# that a release calls otherwise is missed at the start, with its name.
+PACKAGES: Final = ("redis-server", "redis-tools")
+LIBRARIES: Final = (
+    "libjemalloc2", "liblua5.1-0", "liblzf1", "liblua5.1-bitop0", "liblua5.1-cjson0",
     "libhiredis0.14", "libatomic1",
 )  # fmt: skip
-"""Debian packages that hold the program itself and what it links to."""
+READY_SECONDS: Final = 30.0
 
 
 def locate() -> tuple[Path, Mapping[str, str]]:
@@ -39,12 +40,13 @@ def locate() -> tuple[Path, Mapping[str, str]]:
     for name in PROGRAMS:
         if found := shutil.which(name):
             return Path(found), {}
-    home = cache_root() / PACKAGE
+    home = cache_root() / "redis-server"
+    say = say_with_seconds()
     # In Debian's package redis-server is a link to this.
     program = home / "usr/bin/redis-check-rdb"
-    with lock(home, _say):
+    with lock(home, say):
         if not program.exists():
-            _unpack(home)
+            _unpack(home, say)
     libraries = ":".join(str(path) for path in sorted(home.glob("usr/lib/*-linux-*")))
     return home / "usr/bin/redis-server", {"LD_LIBRARY_PATH": libraries}
 
@@ -127,29 +129,15 @@ class ValkeyServer(Server):
         return None if answer.startswith(b"+PONG") else answer.decode(errors="replace")
 
 
-def _unpack(home: Path) -> None:
-    _say(f"fetching Debian's {PACKAGE} into {home}")
+def _unpack(home: Path, say: Say) -> None:
     try:
-        for name in (PACKAGE, *_LIBRARIES):
-            # A library that this release calls otherwise is missed at the start, with its name.
-            required = name in {PACKAGE, "redis-tools"}
-            subprocess.run(
-                ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", name],
-                cwd=home, check=required, capture_output=True, text=True,
-            )  # fmt: skip
-        for archive in home.glob("*.deb"):
-            subprocess.run(["dpkg-deb", "--extract", str(archive), str(home)], check=True)
-            archive.unlink()
-    except (OSError, subprocess.CalledProcessError) as error:
+        debian.unpack(PACKAGES, home, say, optional=LIBRARIES)
+    except AssetError as error:
         shutil.rmtree(home, ignore_errors=True)
         raise AssetError(
-            f"there is no {' or '.join(PROGRAMS)} on PATH, and Debian's {PACKAGE} can't be "
-            f"fetched: {getattr(error, 'stderr', None) or error}. Please install one"
+            f"there is no {' or '.join(PROGRAMS)} on PATH, and Debian's can't be fetched: "
+            f"{error}. Please install one"
         ) from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -1,7 +1,5 @@
 """Runs buildah, which builds images without a daemon."""
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +7,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from hack import debian
-from hack.cache import AssetError, Say, cache_root
+from hack.cache import Say, cache_root
+from hack.commands import run
 from hack.images.store import Image
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-LOG_LINES: Final = 40
 
 
 class Buildah:
@@ -83,24 +81,3 @@ class Buildah:
         self("push", "--quiet", image.reference, f"docker-archive:{partial}:{image.reference}")
         partial.replace(image.archive)
         self("rmi", image.reference)
-
-
-def run(
-    command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None
-) -> str:
-    """Run a command and return what it prints.
-
-    Raises:
-        AssetError: it failed; the text holds the end of what it wrote.
-    """
-    environment = {**os.environ, **(env or {})}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=cwd, env=environment
-        )
-    except OSError as error:
-        raise AssetError(f"{command[0]} cannot be run: {error}") from error
-    if done.returncode != 0:
-        tail = "\n".join(f"{done.stdout}{done.stderr}".splitlines()[-LOG_LINES:])
-        raise AssetError(f"{' '.join(command)} failed with exit code {done.returncode}:\n{tail}")
-    return done.stdout

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hack.cache import AssetError, Say, say_with_seconds
+from hack.commands import run
 from hack.images import root_folder
-from hack.images.buildah import Buildah, run
+from hack.images.buildah import Buildah
 from hack.images.store import ROOT, Image, digest, stored
 
 Target = Literal["operator", "engine"]
