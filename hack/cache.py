@@ -48,13 +48,12 @@ def lock(folder: Path, say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def installing(program: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes ``program`` in one step if all went well."""
-    partial = program.with_name(f"{program.name}.partial")
+def installing(file: Path) -> Iterator[Path]:
+    """Give a path to write to; it becomes ``file`` in one step if all went well."""
+    partial = file.with_name(f"{file.name}.partial")
     try:
         yield partial
-        partial.chmod(0o755)
-        partial.replace(program)
+        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
 

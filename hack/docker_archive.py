@@ -20,7 +20,7 @@ def write(
     """Write an image of one layer to ``archive``.
 
     Args:
-        archive: replaced if it exists.
+        archive: where to.
         reference: name and tag, such as ``localhost/pause:1``.
         files: what each path in the image, without leading slash, is copied from.
         entrypoint: what runs.
@@ -40,8 +40,7 @@ def write(
     ).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = [{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]
-    partial = archive.with_name(f"{archive.name}.partial")
-    partial.write_bytes(
+    archive.write_bytes(
         _tar(
             {
                 config_name: config,
@@ -51,7 +50,6 @@ def write(
             mode=0o644,
         )
     )
-    partial.replace(archive)
 
 
 def _tar(files: Mapping[str, bytes], *, mode: int) -> bytes:

@@ -70,6 +70,7 @@ def download(release: Release, program: Path, unreachable: set[str], say: Say) -
         )
     with installing(program) as partial:
         partial.write_bytes(_unpack(content, program.name) if is_archive else content)
+        partial.chmod(0o755)
     return True
 
 

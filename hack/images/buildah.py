@@ -76,8 +76,6 @@ class Buildah:
 
     def push(self, image: Image) -> None:
         """Move an image to its archive."""
-        partial = image.archive.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        self("push", "--quiet", image.reference, f"docker-archive:{partial}:{image.reference}")
-        partial.replace(image.archive)
+        archive = f"docker-archive:{image.archive}:{image.reference}"
+        self("push", "--quiet", image.reference, archive)
         self("rmi", image.reference)

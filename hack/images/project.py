@@ -48,9 +48,7 @@ def has_docker() -> bool:
 
 def _by_docker(target: Target, image: Image) -> None:
     run(["docker", "build", "--target", target, "--tag", image.reference, str(ROOT)])
-    partial = image.archive.with_suffix(".partial")
-    run(["docker", "save", "--output", str(partial), image.reference])
-    partial.replace(image.archive)
+    run(["docker", "save", "--output", str(image.archive), image.reference])
 
 
 def _by_buildah(target: Target, image: Image, say: Say) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hack.cache import Say, cache_root, lock
+from hack.cache import Say, cache_root, installing, lock
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = 3  # archives of each image; older ones are removed
@@ -23,15 +23,16 @@ class Image:
 def stored(name: str, key: str, build: Callable[[Image], None], say: Say) -> Image:
     """Return the image ``name`` with the content that ``key`` stands for.
 
-    Unless it is there, ``build`` is called with the image, whose archive it must write in one step.
-    A second caller waits for the first.
+    Unless it is there, ``build`` is called with the image and the archive that it must write. A
+    second caller waits for the first.
     """
     folder = cache_root() / "images"
     image = Image(f"localhost/{name}:{key}", folder / f"{name}-{key}.tar")
     with lock(folder, say):
         if not image.archive.exists():
             say(f"building image {image.reference}")
-            build(image)
+            with installing(image.archive) as partial:
+                build(Image(image.reference, partial))
             by_age = sorted(folder.glob(f"{name}-*.tar"), key=lambda path: -path.stat().st_mtime)
             for path in by_age[KEPT:]:
                 path.unlink()

@@ -12,7 +12,7 @@ from typing import Final
 from typing_extensions import override
 
 from hack import docker_archive, kube_assets
-from hack.cache import Say, say_with_seconds
+from hack.cache import Say, installing, lock, say_with_seconds
 from hack.kube_access import Cluster
 from hack.node import host
 from hack.node.certificates import write_certificates
@@ -263,5 +263,9 @@ def pause_image(say: Say) -> Path:
     program = kube_assets.build_checked_in_module("pause", ROOT / "hack" / "pause", say=say)
     archive = program.with_suffix(".tar")
     if not archive.exists():
-        docker_archive.write(archive, PAUSE_IMAGE, {"pause": program}, entrypoint=["/pause"])
+        files = {"pause": program}
+        with lock(archive.parent, say):
+            if not archive.exists():
+                with installing(archive) as partial:
+                    docker_archive.write(partial, PAUSE_IMAGE, files, entrypoint=["/pause"])
     return archive

@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
+from hack.cache import installing
 from hack.node.layout import PLACES, Layout
 
 STATE: Final = Path("/run/reco-nodes")
@@ -172,9 +173,8 @@ def record_host() -> None:
         "sysctls": {name: Path("/proc/sys", name).read_text().strip() for name in SYSCTLS},
         "made": [path for path in (*PRIVATE, *EMPTY) if not Path(path).exists()],
     }
-    partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps(before))
-    partial.replace(record)
+    with installing(record) as partial:
+        partial.write_text(json.dumps(before))
 
 
 def restore_host() -> None:
