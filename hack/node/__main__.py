@@ -40,8 +40,11 @@ def main() -> int:
 def run(directory: Path | None, images: list[Path]) -> None:
     """Run one, and say how to reach it."""
     with ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix="reco-node-", ignore_cleanup_errors=True)
-        directory = directory or Path(stack.enter_context(temporary))
+        directory = directory or Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="reco-node-", ignore_cleanup_errors=True)
+            )
+        )
         started = time.monotonic()
         with NodeCluster(directory, images) as node:
             print(f"ready after {time.monotonic() - started:.1f} s at {node.server}")

@@ -26,7 +26,7 @@ from hack.node.configuration import (
     commands,
     configuration_files,
 )
-from hack.node.layout import Layout
+from hack.node.layout import NAMESPACES, Layout
 from hack.node.objects import objects
 from hack.processes import Process, ProcessError, http_ready
 
@@ -147,8 +147,7 @@ class NodeCluster(Cluster):
 
     @property
     def _enter(self) -> list[str]:
-        spaces = ("--mount", "--net", "--pid", "--ipc", "--uts")
-        return ["nsenter", "--target", str(self._init_pid), *spaces]
+        return ["nsenter", "--target", str(self._init_pid), *NAMESPACES]
 
     def _start_keeper(self) -> Layout:
         self._keeper = subprocess.Popen(

@@ -4,13 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
 
 from hack import debian
 from hack.cache import Say
+from hack.node.layout import CGROUPS, UNSHARE
 
-CGROUPS: Final = Path("/sys/fs/cgroup")
 CONTROLLERS: Final = ("cpu", "cpuset", "memory", "pids")
 UTIL_LINUX: Final = ("unshare", "nsenter", "setpriv")
 PACKAGES: Final = {
@@ -39,10 +38,7 @@ def why_not() -> str | None:
             return f"{folder} is no cgroup hierarchy of version 1, the one known to work here"
         if not os.access(folder, os.W_OK):
             return f"{folder} is mounted read-only"
-    spaces = ("--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--mount-proc")
-    tried = subprocess.run(
-        ["unshare", *spaces, "true"], capture_output=True, text=True, check=False
-    )
+    tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         return f"namespaces can't be made: {tried.stderr.strip()}"
     if debian.missing(PACKAGES) and not shutil.which("apt-get"):

@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from hack.cache import installing
-from hack.node.layout import PLACES, Layout
+from hack.node.layout import CGROUPS, PLACES, UNSHARE, Layout
 
 STATE: Final = Path("/run/reco-nodes")
-CGROUPS: Final = Path("/sys/fs/cgroup")
 # Kubelet sets these for the whole host.
 SYSCTLS: Final = (
     "vm/overcommit_memory",
@@ -282,9 +281,7 @@ def namespaces(directory: Path) -> Iterator[int]:
     unshare = subprocess.Popen(
         [
             *("setpriv", "--pdeathsig", "KILL"),  # if we are killed, so is the node
-            "unshare",
-            *("--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--mount-proc"),
-            "--kill-child",
+            *(*UNSHARE, "--kill-child"),
             *(sys.executable, "-m", "hack.node.keeper", "--init", "--dir", str(directory)),
         ],
         stdin=subprocess.DEVNULL,

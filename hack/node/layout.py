@@ -1,10 +1,18 @@
-"""The place of one node on the host: its addresses, links, cgroups. Several places, one a node."""
+"""The place of one node on the host: its addresses, links, cgroups, kinds of namespaces.
+
+Several places, one a node.
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 PLACES: Final = 16
 NODE_NAME: Final = "node"
+CGROUPS: Final = Path("/sys/fs/cgroup")
+# What a node has of its own, in the words of unshare and nsenter, and how a command gets all that.
+NAMESPACES: Final = ("--mount", "--net", "--pid", "--ipc", "--uts")
+UNSHARE: Final = ("unshare", *NAMESPACES, "--fork", "--mount-proc")
 
 
 @dataclass(frozen=True, slots=True)
