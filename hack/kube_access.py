@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from hack.processes import Server
 
@@ -111,6 +112,18 @@ class Cluster(Server):
         )
         with direct.open(request, timeout=10) as answer:
             return json.load(answer)
+
+    def reach(self, endpoint: str) -> str:
+        """Return the URL at which this machine reaches what a status names.
+
+        That of a Service is where it answers; any other is reached as it is.
+        """
+        name, *rest = (urlsplit(endpoint).hostname or "").split(".")
+        if rest[1:2] != ["svc"]:
+            return endpoint
+        found = self.kubectl("get", "service", name, "-n", rest[0], "-o", "json")
+        spec = json.loads(found)["spec"]
+        return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
     @property
     def cluster_id(self) -> str:

@@ -3,13 +3,13 @@
 import sys
 
 from hack.cache import AssetError
-from hack.images import project_image, redis_image
+from hack.images import built_images
 
 
 def main() -> int:
     """Print name and archive of each image; what is done meanwhile goes to standard error."""
     try:
-        for image in (project_image("operator"), project_image("engine"), redis_image()):
+        for image in built_images().values():
             print(f"{image.reference}\t{image.archive}")
     except AssetError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,9 +23,9 @@ def recommend(estate: Estate) -> None:
     """
     campaign = estate.resource("campaign", "movies-for-you")["status"]
     tracker = estate.resource("eventtracker", "movies")["status"]
-    data = estate.data
-    runtime = boto3.client("personalize-runtime", endpoint_url=estate.reach(campaign["endpoint"]))
-    events = boto3.client("personalize-events", endpoint_url=estate.reach(tracker["endpoint"]))
+    data, reach = estate.data, estate.cluster.reach
+    runtime = boto3.client("personalize-runtime", endpoint_url=reach(campaign["endpoint"]))
+    events = boto3.client("personalize-events", endpoint_url=reach(tracker["endpoint"]))
 
     def ask() -> list[str]:
         answer = runtime.get_recommendations(

@@ -28,14 +28,12 @@ CREDENTIALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """A cluster with an operator in it, an S3 with data in it, and how to reach what answers."""
+    """A cluster with an operator in it, an S3 with data in it, and what to do there."""
 
     cluster: Cluster
     data: Data
     files: Sequence[Path]
     """The manifests to apply."""
-    reach: Callable[[str], str]
-    """From an endpoint in a status to a URL that this machine reaches."""
     hints: Callable[["Estate"], str]
     """Commands to look around with."""
 

@@ -1,17 +1,14 @@
 """The engine in the cluster: real pods on a one-node cluster, the operator among them."""
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import yaml
 
 from hack.cache import say_with_seconds
-from hack.images import Image, project_image, redis_image
+from hack.images import Images, built_images, class_settings
 from hack.installing import install_operator, offer_s3
-from hack.kube_access import Cluster
 from hack.node import NodeCluster, why_not
 from hack.processes import ProcessError
 from hack.quickstart.estate import (
@@ -42,11 +39,7 @@ def start(stack: ExitStack, folder: Path) -> Estate:
         raise ProcessError(reason)
     say = say_with_seconds()
     with step("images (built from the Dockerfile the first time: some minutes)"):
-        images = {
-            "operator": project_image("operator", say),
-            "engine": project_image("engine", say),
-            "redis": redis_image(say),
-        }
+        images = built_images(say)
     with step("Kubernetes with one node"):
         archives = [image.archive for image in images.values()]
         node = stack.enter_context(NodeCluster(folder / "node", archives, say=say))
@@ -66,30 +59,20 @@ def start(stack: ExitStack, folder: Path) -> Estate:
         f"  {ENGINE_CLASS} is {CLASS_FILE.relative_to(ROOT)} with the images built here",
         highlight=False,
     )
-    return Estate(node, data, files, lambda endpoint: reach(node, endpoint), hints)
+    return Estate(node, data, files, hints)
 
 
-def engine_class(images: dict[str, Image]) -> str:
+def engine_class(images: Images) -> str:
     """Return the example's EngineClass with images that the node has."""
     manifest = yaml.safe_load(CLASS_FILE.read_text())
-    manifest["spec"]["inCluster"]["images"] = {
-        "engine": images["engine"].reference,
-        "valkey": images["redis"].reference,
-        "pullPolicy": "Never",
-    }
+    manifest["spec"]["inCluster"]["images"] = class_settings(images)
     return str(yaml.safe_dump(manifest, sort_keys=False))
-
-
-def reach(cluster: Cluster, endpoint: str) -> str:
-    """Return the URL at which this machine reaches a Service that an endpoint names."""
-    name, namespace = (urlsplit(endpoint).hostname or "").split(".")[:2]
-    found = json.loads(cluster.kubectl("-n", namespace, "get", "service", name, "-o", "json"))
-    return f"http://{found['spec']['clusterIP']}:{found['spec']['ports'][0]['port']}"
 
 
 def hints(estate: Estate) -> str:
     """Return commands to look around with."""
     status = estate.resource("campaign", "movies-for-you")["status"]
+    url = estate.cluster.reach(status["endpoint"])
     return f"""  {estate.cluster.program("kubectl")} get deployments,statefulsets,jobs,pods
-  aws --endpoint-url {estate.reach(status["endpoint"])} personalize-runtime get-recommendations \\
+  aws --endpoint-url {url} personalize-runtime get-recommendations \\
       --campaign-arn {status["external"]["arn"]} --user-id {estate.data.user}"""

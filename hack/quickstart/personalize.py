@@ -41,7 +41,7 @@ def start(stack: ExitStack, folder: Path) -> Estate:
     define_kinds(control_plane)
     with step("operator"):
         start_operator(stack, folder, control_plane)
-    return Estate(control_plane, data, [MANIFESTS], lambda endpoint: endpoint, hints)
+    return Estate(control_plane, data, [MANIFESTS], hints)
 
 
 def refuse_taken(port: int) -> None:

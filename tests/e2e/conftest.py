@@ -2,13 +2,13 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hack.cache import AssetError, say_with_seconds
-from hack.images import Image, project_image, redis_image
+from hack.images import Images, built_images
 from hack.installing import install_operator
 from hack.node import NodeCluster, why_not
 from hack.node.cluster import prepare
@@ -18,7 +18,6 @@ from tests.e2e.estate import upload
 
 HERE = Path(__file__).parent
 CRDS = HERE.parents[1] / "crds"
-Images = Mapping[str, Image]
 
 
 def hindrance() -> str | None:
@@ -70,15 +69,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             built_images()
         except AssetError as error:
             pytest.exit(str(error), returncode=1)
-
-
-def built_images() -> Images:
-    """Return the images by the names that tests call them."""
-    return {
-        "operator": project_image("operator"),
-        "engine": project_image("engine"),
-        "redis": redis_image(),
-    }
 
 
 @pytest.fixture(scope="session")

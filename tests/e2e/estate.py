@@ -12,7 +12,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
-from hack.images import Image
+from hack.images import Images, class_settings
 from hack.node import NodeCluster
 from hack.s3 import S3Server
 from tests.cluster.watching import Watcher
@@ -89,26 +89,15 @@ class Estate:
         found: list[Any] = json.loads(self.kubectl("get", kind, *arguments, "-o", "json"))["items"]
         return found
 
-    def address(self, service: str) -> str:
-        """Return the URL of a Service, as this machine reaches it."""
-        spec = self.get("service", service)["spec"]
-        return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
-
-    def reach(self, endpoint: str) -> str:
-        """Return the URL at which this machine reaches an endpoint of a status."""
-        host = endpoint.removeprefix("http://").partition("/")[0]
-        name, _, rest = host.partition(".")
-        return self.address(name) if rest.startswith(self.namespace) else endpoint
-
     def runtime(self, campaign: str = "movies-for-you") -> Any:
         """Return a client of the runtime API, as an application has it."""
         endpoint = self.get("campaign", campaign)["status"]["endpoint"]
-        return self._client("personalize-runtime", self.reach(endpoint))
+        return self._client("personalize-runtime", self.node.reach(endpoint))
 
     def events(self) -> Any:
         """Return a client of the events API."""
         endpoint = self.get("eventtracker", "movies")["status"]["endpoint"]
-        return self._client("personalize-events", self.reach(endpoint))
+        return self._client("personalize-events", self.node.reach(endpoint))
 
     def _client(self, service: str, url: str) -> Any:
         if (key := f"{service} {url}") not in self._clients:
@@ -146,16 +135,12 @@ def within(seconds: float, what: Callable[[], Any], reason: str) -> Any:
     raise AssertionError(f"{reason}: not within {seconds:g} s; last: {last!r}")
 
 
-def in_cluster_class(name: str, images: dict[str, Image], s3_host: str, **more: Any) -> Manifest:
+def in_cluster_class(name: str, images: Images, s3_host: str, **more: Any) -> Manifest:
     """Return the quickstart's class with images of here, few resources, and changes."""
     found: Manifest = yaml.safe_load((EXAMPLES / "in-cluster" / "10-engine-class.yaml").read_text())
     found["metadata"] = {"name": name}
     settings = found["spec"]["inCluster"]
-    settings["images"] = {
-        "engine": images["engine"].reference,
-        "valkey": images["redis"].reference,
-        "pullPolicy": "Never",
-    }
+    settings["images"] = class_settings(images)
     settings["storage"]["s3"] |= {"prefix": f"{name}/", "endpointURL": s3_host}
     settings["training"]["resources"] = {"cpu": "100m", "memory": "1Gi"}
     settings["jobs"] = {"resources": {"cpu": "100m", "memory": "512Mi"}}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hack.images import Image
+from hack.images import Images
 from hack.node import NodeCluster
 from hack.s3 import S3Server
 from tests.cluster.emulated import EmulatorProcess
@@ -34,7 +34,7 @@ RANKING = "movies-ranked"
 def estate(
     request: pytest.FixtureRequest,
     operator: NodeCluster,
-    images: dict[str, Image],
+    images: Images,
     data: S3Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Estate]:

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from hack.images import Image
+from hack.images import Images
 from hack.kube_access import KubectlError
 from hack.node import NodeCluster
 from tests.e2e.pods import USER, create, pod_spec, run
@@ -39,7 +39,7 @@ print("all there")
 def test_the_command_runs_without_any_right(
     node: NodeCluster,
     namespace: str,
-    images: dict[str, Image],
+    images: Images,
     image: str,
     args: list[str],
     says: str,
@@ -48,7 +48,7 @@ def test_the_command_runs_without_any_right(
 
 
 def test_the_engine_finds_all_that_it_imports(
-    node: NodeCluster, namespace: str, images: dict[str, Image]
+    node: NodeCluster, namespace: str, images: Images
 ) -> None:
     command = ["python", "-W", "error", "-c", ENGINE_IMPORTS]
     quiet = {"OPENBLAS_NUM_THREADS": "1"}  # implicit warns otherwise
@@ -57,7 +57,7 @@ def test_the_engine_finds_all_that_it_imports(
 
 
 def test_a_container_that_may_more_is_refused(
-    node: NodeCluster, namespace: str, images: dict[str, Image]
+    node: NodeCluster, namespace: str, images: Images
 ) -> None:
     spec = pod_spec(images["engine"].reference)
     spec["containers"][0]["securityContext"] = {"runAsUser": 0}
@@ -67,7 +67,7 @@ def test_a_container_that_may_more_is_refused(
 
 
 @pytest.mark.parametrize("name", ["operator", "engine"])
-def test_an_image_is_small_and_has_no_compiler(images: dict[str, Image], name: str) -> None:
+def test_an_image_is_small_and_has_no_compiler(images: Images, name: str) -> None:
     with tarfile.open(images[name].archive) as archive:
         [manifest] = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
         config = json.load(archive.extractfile(manifest["Config"]))  # type: ignore[arg-type]

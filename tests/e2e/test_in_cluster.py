@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hack.images import Image
+from hack.images import Images
 from hack.node import NodeCluster
 from hack.s3 import S3Server
 from tests.cluster.emulated import interactions
@@ -75,9 +75,7 @@ def storage(s3: S3Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def estate(
-    operator: NodeCluster, images: dict[str, Image], s3: S3Server, storage: Proxy
-) -> Iterator[Estate]:
+def estate(operator: NodeCluster, images: Images, s3: S3Server, storage: Proxy) -> Iterator[Estate]:
     """The quickstart's estate with two rankers and data of its own."""
     upload(s3, interactions(), NAME)
     endpoint = f"http://{urlsplit(s3.url).hostname}:{storage.port}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hack.images import Image
+from hack.images import Images
 from hack.node import NodeCluster
 from hack.s3 import S3Server
 from tests.e2e.pods import create, deployment, pod_spec, run, service
@@ -55,7 +55,7 @@ def ready(node: NodeCluster, namespace: str, what: str) -> None:
 
 
 def test_pods_and_this_host_reach_a_service(
-    node: NodeCluster, namespace: str, images: dict[str, Image]
+    node: NodeCluster, namespace: str, images: Images
 ) -> None:
     engine = images["engine"].reference
     probe = {"httpGet": {"port": 8080}, "periodSeconds": 1}
@@ -75,7 +75,7 @@ def test_pods_and_this_host_reach_a_service(
 
 
 def test_pods_reach_an_s3_on_this_host(
-    node: NodeCluster, namespace: str, images: dict[str, Image], s3: S3Server
+    node: NodeCluster, namespace: str, images: Images, s3: S3Server
 ) -> None:
     s3.create_bucket("from-a-pod")
     store = "import boto3; boto3.client('s3').put_object(Bucket='from-a-pod', Key='k', Body=b'v')"
@@ -86,7 +86,7 @@ def test_pods_reach_an_s3_on_this_host(
 
 
 def test_what_redis_has_acknowledged_outlives_its_pod(
-    node: NodeCluster, namespace: str, images: dict[str, Image]
+    node: NodeCluster, namespace: str, images: Images
 ) -> None:
     probe = {"exec": {"command": ["valkey-cli", "ping"]}, "periodSeconds": 1}
     spec = pod_spec(
@@ -117,7 +117,7 @@ def test_what_redis_has_acknowledged_outlives_its_pod(
 
 
 def test_an_autoscaler_scales_out_under_load_and_in_again(
-    node: NodeCluster, namespace: str, images: dict[str, Image]
+    node: NodeCluster, namespace: str, images: Images
 ) -> None:
     resources = {"requests": {"cpu": "50m"}, "limits": {"cpu": "300m"}}
     command = ["python", "-c", BURN]
