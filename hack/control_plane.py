@@ -154,7 +154,7 @@ class ControlPlane(Cluster):
                 f"--controllers={','.join(controllers)}",
                 f"--bind-address={LOOPBACK}",
                 f"--secure-port={port}",
-                f"--service-account-private-key-file={self._service_account_key}",
+                f"--service-account-private-key-file={self._files.service_account_key}",
                 "--authentication-skip-lookup=true",
                 "--leader-elect=false",
             ],
@@ -181,7 +181,7 @@ class ControlPlane(Cluster):
     @property
     @override
     def certificate_authority(self) -> Path:
-        return self.directory / "certificates" / "apiserver.crt"
+        return self._files.certificates / "apiserver.crt"
 
     # --- parts ------------------------------------------------------------------------------
 
@@ -215,12 +215,12 @@ class ControlPlane(Cluster):
                 f"--secure-port={self._port}",
                 # Publishing a loopback address as the service's endpoint is refused.
                 "--endpoint-reconciler-type=none",
-                f"--cert-dir={self.certificate_authority.parent}",
+                f"--cert-dir={self._files.certificates}",
                 "--authorization-mode=RBAC",
-                f"--token-auth-file={self._token_file}",
+                f"--token-auth-file={self._files.tokens}",
                 "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={self._service_account_key}",
-                f"--service-account-signing-key-file={self._service_account_key}",
+                f"--service-account-key-file={self._files.service_account_key}",
+                f"--service-account-signing-key-file={self._files.service_account_key}",
                 "--service-cluster-ip-range=10.215.0.0/24",
                 "--profiling=false",
                 # Without it SIGTERM waits a whole minute for clients that watch.

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,6 +22,43 @@ ADMIN: Final = "admin"
 
 class KubectlError(RuntimeError):
     """A kubectl command failed; the text holds the command and what kubectl said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the files of one cluster stand."""
+
+    directory: Path
+
+    @property
+    def certificates(self) -> Path:
+        """Folder of keys and certificates."""
+        return self.directory / "certificates"
+
+    @property
+    def authority(self) -> Path:
+        """Certificate of the cluster's own authority, where it has one."""
+        return self.certificates / "ca.crt"
+
+    @property
+    def configuration(self) -> Path:
+        """Folder of what its programs are configured by beside their flags."""
+        return self.directory / "configuration"
+
+    @property
+    def tokens(self) -> Path:
+        """Tokens of all users, as kube-apiserver reads them."""
+        return self.directory / "tokens.csv"
+
+    @property
+    def service_account_key(self) -> Path:
+        """Key that signs the tokens of service accounts, and by which they are known."""
+        return self.directory / "service-accounts.key"
+
+    def kubeconfig(self, user: str) -> Path:
+        """Return the kubeconfig of ``admin`` or another user."""
+        suffix = "" if user == ADMIN else f"-{user.replace(':', '-')}"
+        return self.directory / f"kubeconfig{suffix}"
 
 
 class Cluster(Server):
@@ -45,6 +83,7 @@ class Cluster(Server):
         """
         self.directory = directory
         self.server = server
+        self._files = Files(directory)
         self._groups = {ADMIN: ("system:masters",), **(users or {})}
         self._tokens = {user: secrets.token_hex(16) for user in self._groups}
         self._programs: Mapping[str, Path] = {}
@@ -54,14 +93,13 @@ class Cluster(Server):
     @property
     def certificate_authority(self) -> Path:
         """Certificates (PEM) by which clients trust the server; exists once it has started."""
-        return self.directory / "certificates" / "ca.crt"
+        return self._files.authority
 
     def kubeconfig_of(self, user: str) -> Path:
         """Path of the kubeconfig of ``admin`` or of one of the users."""
         if user not in self._tokens:
             raise KeyError(f"no user {user!r}: known are {', '.join(self._tokens)}")
-        suffix = "" if user == ADMIN else f"-{user.replace(':', '-')}"
-        return self.directory / f"kubeconfig{suffix}"
+        return self._files.kubeconfig(user)
 
     def program(self, name: str) -> Path:
         """Path of one of the programs in use, ``kubectl`` for instance."""
@@ -132,31 +170,23 @@ class Cluster(Server):
 
     # --- for those who start it ---------------------------------------------------------------
 
-    @property
-    def _token_file(self) -> Path:
-        return self.directory / "tokens.csv"
-
-    @property
-    def _service_account_key(self) -> Path:
-        return self.directory / "service-accounts.key"
-
     def _log(self, name: str) -> Path:
         return self.directory / "logs" / f"{name}.log"
 
     def _write_identities(self) -> None:
         """Write the tokens of all users, and the key that signs service accounts' tokens."""
-        self._token_file.touch(mode=0o600)
-        self._token_file.write_text(
+        self._files.tokens.touch(mode=0o600)
+        self._files.tokens.write_text(
             "".join(
                 f'{self._tokens[user]},{user},{user},"{",".join(groups)}"\n'
                 for user, groups in self._groups.items()
             )
         )
-        if not self._service_account_key.exists():
+        if not self._files.service_account_key.exists():
             # In this older format, unlike PKCS #8, the private key also serves as public key file.
             generate = ("openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out")
             subprocess.run(
-                [*generate, self._service_account_key],
+                [*generate, self._files.service_account_key],
                 check=True,
                 capture_output=True,
             )

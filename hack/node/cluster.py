@@ -22,7 +22,6 @@ from hack.node.configuration import (
     METRICS_PORT,
     PAUSE_IMAGE,
     USERS,
-    Files,
     commands,
     configuration_files,
 )
@@ -68,7 +67,6 @@ class NodeCluster(Cluster):
         self._images = images
         self._metrics = metrics
         self._say = say or say_with_seconds()
-        self._files = Files(self.directory)
         self._layout: Layout | None = None
         self._keeper: subprocess.Popen[str] | None = None
         self._init_pid = 0

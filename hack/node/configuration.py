@@ -5,10 +5,9 @@ Nothing here touches the host. What is unusual says why; the rest is what any in
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
+from hack.kube_access import Files
 from hack.node.layout import NODE_NAME, Layout
 
 PAUSE_IMAGE: Final = "localhost/pause:1"
@@ -25,27 +24,6 @@ USERS: Final[Mapping[str, tuple[str, ...]]] = {
     "coredns": (),
     "metrics-server": (),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where the files of one node stand."""
-
-    directory: Path
-
-    @property
-    def certificates(self) -> Path:
-        """Folder of keys and certificates."""
-        return self.directory / "certificates"
-
-    @property
-    def configuration(self) -> Path:
-        """Folder of the configuration files."""
-        return self.directory / "configuration"
-
-    def kubeconfig(self, user: str) -> Path:
-        """The kubeconfig of one of ``USERS``."""
-        return self.directory / f"kubeconfig-{user.replace(':', '-')}"
 
 
 def configuration_files(layout: Layout, files: Files) -> dict[str, str]:
@@ -94,16 +72,16 @@ def commands(layout: Layout, files: Files) -> dict[str, list[str]]:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
-            f"--token-auth-file={files.directory / 'tokens.csv'}",
+            f"--token-auth-file={files.tokens}",
             "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={files.directory / 'service-accounts.key'}",
-            f"--service-account-signing-key-file={files.directory / 'service-accounts.key'}",
+            f"--service-account-key-file={files.service_account_key}",
+            f"--service-account-signing-key-file={files.service_account_key}",
             f"--service-cluster-ip-range={layout.service_network}",
             f"--kubelet-client-certificate={certificates / 'kubelet-client.crt'}",
             f"--kubelet-client-key={certificates / 'kubelet-client.key'}",
             "--kubelet-preferred-address-types=InternalIP",
             # For API servers behind this one, such as metrics-server.
-            f"--requestheader-client-ca-file={certificates / 'ca.crt'}",
+            f"--requestheader-client-ca-file={files.authority}",
             "--requestheader-allowed-names=front-proxy",
             "--requestheader-username-headers=X-Remote-User",
             "--requestheader-group-headers=X-Remote-Group",
@@ -116,8 +94,8 @@ def commands(layout: Layout, files: Files) -> dict[str, list[str]]:
         ],
         "kube-controller-manager": [
             *user("system:kube-controller-manager", *delegated),
-            f"--service-account-private-key-file={files.directory / 'service-accounts.key'}",
-            f"--root-ca-file={certificates / 'ca.crt'}",
+            f"--service-account-private-key-file={files.service_account_key}",
+            f"--root-ca-file={files.authority}",
             "--use-service-account-credentials=true",
             "--leader-elect=false",
             # A test should not wait for an autoscaler that looks every 15 s and believes nothing
@@ -207,7 +185,7 @@ def _kubelet(layout: Layout, files: Files) -> dict[str, Any]:
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(files.certificates / "ca.crt")},
+            "x509": {"clientCAFile": str(files.authority)},
         },
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
