@@ -16,7 +16,6 @@ class Load:
 
     Attributes:
         answered: requests that were answered.
-        retried: how often the SDK tried again.
         failed: what clients were told when the SDK gave up, and how often.
     """
 
@@ -31,7 +30,6 @@ class Load:
             threading.Thread(target=self._work, args=(number,)) for number in range(clients)
         ]
         self.answered = 0
-        self.retried = 0
         self.failed: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -77,4 +75,3 @@ class Load:
             assert answer["itemList"]
             with self._lock:
                 self.answered += 1
-                self.retried += answer["ResponseMetadata"]["RetryAttempts"]

@@ -4,15 +4,14 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hack.images import Images
 from hack.node import NodeCluster
 from hack.s3 import S3Server
+from tests.e2e.estate import within
 from tests.e2e.pods import create, deployment, pod_spec, run, service
 
 ROOT = Path(__file__).parents[2]
@@ -32,13 +31,6 @@ def burn():
 threading.Thread(target=burn, daemon=True).start()
 http.server.HTTPServer(("", 8080), Handler).serve_forever()
 """
-
-
-def until(check: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
 
 
 def fetch(url: str) -> int:
@@ -143,10 +135,10 @@ def test_an_autoscaler_scales_out_under_load_and_in_again(
     def replicas() -> int:
         return int(field(node, namespace, "deployment/burner", ".spec.replicas"))
 
-    until(lambda: answers(f"http://{first}:8080/burn"), "the pod answers")
-    until(lambda: replicas() > 1, "scaled out")
+    within(90, lambda: answers(f"http://{first}:8080/burn"), "the pod answers")
+    within(90, lambda: replicas() > 1, "scaled out")
     fetch(f"http://{first}:8080/rest")
-    until(lambda: replicas() == 1, "scaled in")
+    within(90, lambda: replicas() == 1, "scaled in")
 
 
 def answers(url: str) -> bool:
@@ -174,7 +166,7 @@ def test_a_second_node_lives_beside_and_leaves_no_trace_when_its_parent_is_kille
     assert traces() != before
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    until(lambda: traces() == before, "everything of the second node is gone", 30)
+    within(30, lambda: traces() == before, "everything of the second node is gone")
     assert node.get("/api/v1/nodes")["items"]
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from reco.api.kinds import EXTERNAL_KINDS
 from reco.api.resource import Key
 from tests.simulation.ending import Ending
 from tests.simulation.estate import CLASS, GOOD_DATA, ROLE, SCHEMAS, Manifest, User, manifest
@@ -78,10 +77,6 @@ class Stage:
         """Return how often the operator changed something in the engine, by operation."""
         calls = self.world.calls[since:]
         return Counter(call.operation for call in calls if call.error is None)
-
-    def externals(self) -> list[str]:
-        """Return the ARNs of all that is in the engine."""
-        return sorted(one.arn for kind in EXTERNAL_KINDS for one in self.world.external(kind))
 
 
 def key(kind: str, name: str) -> Key:

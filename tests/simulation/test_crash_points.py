@@ -52,11 +52,8 @@ def other_trainer(stage: Stage, number: int) -> None:
 
 AUTO_TRAINING = {"autoTrainingConfig": {"schedulingExpression": "rate(30 days)"}}
 TAGGED = {
-    "DatasetGroup": "movies",
     "Dataset": "interactions",
-    "DatasetImportJob": "once-more",
     "Solution": "for-you",
-    "SolutionVersion": "by-hand",
     "Campaign": "for-you",
     "EventTracker": "events",
 }
@@ -64,7 +61,6 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     **{
         f"other values of tags of a {kind}": (tags(kind, name), {"TagResource": 1})
         for kind, name in TAGGED.items()
-        if kind not in {"DatasetGroup", "DatasetImportJob", "SolutionVersion"}
     },
     "other tags of a Campaign": (
         other_tags("Campaign", "for-you"),

@@ -56,6 +56,6 @@ def test_any_order_of_apply_and_delete_ends_clean(
             await asyncio.sleep(pause)
         await stage.gone(*KEYS)
         assert stage.world.server.objects == {}
-        assert stage.externals() == []
+        assert stage.ending.externals() == set()
 
     Stage(seed).play(scenario)
