@@ -26,10 +26,9 @@ from typing import Any, Final
 from typing_extensions import override
 
 from hack import kube_assets
-from hack.kube_access import Cluster, KubectlError
+from hack.cache import AssetError, Say
+from hack.kube_access import Cluster
 from hack.processes import LOOPBACK, Process, ProcessError, free_port, heed_signals
-
-__all__ = ["ControlPlane", "KubectlError"]
 
 READY_SECONDS: Final = 60.0
 # What makes deletion real, the service account of every new namespace, the aggregated roles.
@@ -56,7 +55,7 @@ class ControlPlane(Cluster):
         *,
         users: Mapping[str, Sequence[str]] | None = None,
         apiserver_flags: Sequence[str] = (),
-        say: kube_assets.Say | None = None,
+        say: Say | None = None,
     ) -> None:
         """Choose ports and identities; nothing runs yet.
 
@@ -259,7 +258,7 @@ def main() -> int:
                 Event().wait()
         except KeyboardInterrupt:
             print("stopped")
-        except (kube_assets.AssetError, ProcessError) as error:
+        except (AssetError, ProcessError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     return 0

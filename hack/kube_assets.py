@@ -32,8 +32,6 @@ from hack.cache import (
 from hack.go_builds import build, build_release, find_go
 from hack.releases import Release, download
 
-__all__ = ["PROGRAMS", "AssetError", "Release", "Say", "build_checked_in_module", "locate"]
-
 KUBERNETES_VERSION: Final = "v1.36.3"
 ETCD_VERSION: Final = "v3.6.16"
 COREDNS_VERSION: Final = "v1.15.0"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hack.control_plane import ControlPlane, KubectlError
+from hack.control_plane import ControlPlane
+from hack.kube_access import KubectlError
 from hack.kube_assets import KUBERNETES_VERSION
 from hack.processes import Process, ProcessError, http_ready
 from hack.s3 import S3Server

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from hack.control_plane import ControlPlane, KubectlError
+from hack.control_plane import ControlPlane
+from hack.kube_access import KubectlError
 from reco.api.kinds import KINDS, Kind
 from reco.api.vocabulary import API_VERSION
 from tests.unit.api.verdicts import manifests

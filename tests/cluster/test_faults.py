@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from hack.control_plane import KubectlError
+from hack.kube_access import KubectlError
 from hack.s3 import S3Server
 from reco.engines.personalize import aws
 from tests.cluster.emulated import BUCKET, interactions
