@@ -118,6 +118,12 @@ class Kubernetes:
             yield await self._queue(path).get()
 
 
+async def news_arrive() -> None:
+    """Let the engine see what has changed: whoever waits has a number of turns."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def looking(api: Kubernetes) -> AsyncIterator[InClusterEngine]:
     """Run an engine that has seen what is there: nothing yet."""
@@ -156,8 +162,7 @@ def test_r5_a_deletion_that_broke_off_anywhere_comes_to_its_end(fails_at: int) -
                 assert found.state is State.ACTIVE
                 with suppress(EngineError):
                     await engine.delete("DatasetGroup", found)
-                for _ in range(20):
-                    await asyncio.sleep(0)
+                await news_arrive()
         assert isinstance(found, Absent)
         assert api.objects == {}
 
@@ -175,8 +180,7 @@ def test_r6_an_update_takes_no_object_of_somebody_else() -> None:
             assert isinstance(wanted, Desired)
             await engine.create("DatasetGroup", wanted, {})
             await api.request("DELETE", theirs)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await news_arrive()
             api.objects[theirs] = {
                 "kind": "Service",
                 "metadata": {"namespace": "shop", "name": "x"},
@@ -226,15 +230,13 @@ def deleted(
                 await engine.create(one.key.kind, wanted, {})
             for path in without:
                 await api.request("DELETE", path)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await news_arrive()
             found = await engine.observe(
                 replace(going, deleted=at), Waiting("the parents are not looked for")
             )
             assert isinstance(found, Observed)
             await engine.delete(going.key.kind, found)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await news_arrive()
 
     asyncio.run(scenario())
     return api.asked
