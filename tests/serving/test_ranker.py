@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -78,7 +79,8 @@ def test_a_ranking_has_every_item_and_the_unknown_ones_last(stack: Stack) -> Non
         assert refusal(rank, userId="u1", inputList=wrong) == ("InvalidInputException", 400)
 
 
-def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack: Stack) -> None:
+def imported_items(stack: Stack) -> tuple[Path, Path]:
+    """Put one import of items into storage; return what says that it counts, and its rows."""
     places, root = Places(GROUP), stack.folder / "storage"
     snapshot = root / places.snapshot("Items", "import-1")
     snapshot.mkdir(parents=True)
@@ -92,8 +94,13 @@ def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack
     (snapshot / "manifest.json").write_text(manifest.model_dump_json())
     current = root / places.current("Items")
     current.write_text(CurrentData(snapshots=("import-1",)).model_dump_json())
+    return current, snapshot / "part-00000.parquet"
+
+
+def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack: Stack) -> None:
+    imported_items(stack)
     put_since = [("1", "i2", 5, '{"TITLE": "New"}'), ("0", "i2", 4, '{"TITLE": "Old"}')]
-    records = root / places.records("Items") / "2027-01-15"
+    records = stack.folder / "storage" / Places(GROUP).records("Items") / "2027-01-15"
     records.mkdir(parents=True)
     (records / "1-0-2-0.parquet").write_bytes(parquet(RECORD_COLUMNS, put_since))
     stack.start("ranker", stack.ranker(RANKING, metadata=True))
@@ -110,6 +117,19 @@ def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack
         "InvalidInputException",
         400,
     )
+
+
+@pytest.mark.parametrize("damaged", ["current.json", "part-00000.parquet"])
+def test_items_that_are_damaged_are_the_reason_why_a_campaign_does_not_start(
+    stack: Stack, damaged: str
+) -> None:
+    [path] = [one for one in imported_items(stack) if one.name == damaged]
+    path.write_bytes(path.read_bytes()[:-9])
+    ranker = stack.launch("ranker", stack.ranker(metadata=True))
+    assert ranker.wait(timeout=60) == 1
+    log = ranker.log.read_text()
+    assert "Traceback" not in log
+    assert str(path) in log
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])

@@ -1,13 +1,13 @@
 """What answers may tell of items beside their ids: columns of the group's Items dataset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
 class ItemColumns:
     """Texts of items by column; names of columns in upper case."""
 
-    def __init__(self, names: Sequence[str], rows: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, names: Iterable[str], rows: Mapping[str, Mapping[str, str]]) -> None:
         self.names = tuple(sorted(names))
         self._rows = rows
 
