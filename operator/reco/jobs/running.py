@@ -10,17 +10,13 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
 
 from reco.jobs.progress import Progress
 from reco.storage import AccessDenied, Corrupt, NotFound, OwnedElsewhere, Unavailable
-from reco.workload.results import TERMINATION_LOG, Outcome, Result
+from reco.workload.results import Outcome, Result, leave
 from reco.workload.tasks import Task, describe
-
-LOG_VARIABLE: Final = "RECO_TERMINATION_LOG"
-"""Names another file for the result, for tests and people."""
 
 SomeTask = TypeVar("SomeTask", bound=Task)
 
@@ -63,9 +59,7 @@ def run(
             message="The pod was told to stop before the work was done: nothing of it counts. "
             "Trying again may help",
         )
-    named = environment.get(LOG_VARIABLE)
-    if named or TERMINATION_LOG.exists():  # the latter in pods alone
-        Path(named or TERMINATION_LOG).write_bytes(result.encode())
+    leave(result, environment)
     Progress().message(
         f"{result.outcome}: {result.message}" if result.message else result.outcome,
         "info" if result.outcome is Outcome.SUCCEEDED else "error",

@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from reco.serving.http import Application
-from reco.workload.results import TERMINATION_LOG, Outcome, Result
+from reco.workload.results import Outcome, Result, leave
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(
         uvloop.run(_serve(application, working, port))
     except StartError as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says it all
-        _leave(Result(outcome=error.outcome, message=str(error)))
+        leave(Result(outcome=error.outcome, message=str(error)))
         return 1
     return 0
 
@@ -129,9 +129,3 @@ async def _unless(
         yield True
     finally:
         await working.__aexit__(None, None, None)
-
-
-def _leave(result: Result) -> None:
-    """Tell Kubernetes, if this is a pod."""
-    if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_bytes(result.encode())

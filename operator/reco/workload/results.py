@@ -5,6 +5,8 @@ then the exit code and the pod's reason tell what happened.
 """
 
 import json
+import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,6 +14,8 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
+LOG_VARIABLE: Final = "RECO_TERMINATION_LOG"
+"""Names another file for the result, for tests and people."""
 LIMIT: Final = 4096
 """Bytes of a termination message that Kubernetes keeps."""
 
@@ -93,3 +97,10 @@ class Result(BaseModel):
             return cls.model_validate_json(text)
         except ValueError:
             return None
+
+
+def leave(result: Result, environment: Mapping[str, str] = os.environ) -> None:
+    """Write a result where Kubernetes looks for it, or where `LOG_VARIABLE` says; else nowhere."""
+    named = environment.get(LOG_VARIABLE)
+    if named or TERMINATION_LOG.exists():  # the latter in pods alone
+        Path(named or TERMINATION_LOG).write_bytes(result.encode())
