@@ -11,10 +11,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from reco.jobs.progress import Progress
-from reco.storage import AccessDenied, Corrupt, NotFound, OwnedElsewhere, Unavailable
+from reco.storage import StorageError
 from reco.workload.results import Outcome, Result, leave
 from reco.workload.tasks import Task, describe
 
@@ -33,15 +33,6 @@ class Refused(Exception):  # noqa: N818 - a decision, not a fault
 
 class Interrupted(BaseException):
     """The process was told to stop."""
-
-
-_OUTCOMES: Final[tuple[tuple[type[Exception], Outcome], ...]] = (
-    (OwnedElsewhere, Outcome.OWNED_ELSEWHERE),
-    (Corrupt, Outcome.INVALID_DATA),
-    (NotFound, Outcome.NOT_FOUND),
-    (AccessDenied, Outcome.ACCESS_DENIED),
-    (Unavailable, Outcome.UNAVAILABLE),
-)
 
 
 def run(
@@ -81,15 +72,14 @@ def _result(
             return Result(
                 outcome=refused.outcome, message=str(refused), details=dict(refused.details)
             )
+        except StorageError as error:
+            return Result(outcome=error.outcome, message=str(error))
         except MemoryError as error:
             return Result(
                 outcome=Outcome.INSUFFICIENT_MEMORY,
                 message=f"The memory of the pod does not suffice ({error or 'no more to be had'})",
             )
         except Exception as error:  # noqa: BLE001 - a Job always leaves a result
-            for known, outcome in _OUTCOMES:
-                if isinstance(error, known):
-                    return Result(outcome=outcome, message=str(error))
             progress.message(traceback.format_exc(), "error")
             return Result(
                 outcome=Outcome.INTERNAL_ERROR,

@@ -31,11 +31,8 @@ from typing_extensions import override
 from reco.serving.contents import Contents, InUse
 from reco.serving.http import Application, Message, Receive, Send
 from reco.serving.metrics import Metrics
-from reco.serving.server import run
+from reco.serving.server import Pod, run
 from reco.storage import (
-    AccessDenied,
-    NotFound,
-    OwnedElsewhere,
     Sources,
     StorageError,
     open_storage,
@@ -51,6 +48,7 @@ from reco.workload.addresses import (
     OWNER_HEADER,
     READY,
 )
+from reco.workload.results import Outcome
 from reco.workload.tasks import CatalogTask
 
 logger = logging.getLogger(__name__)
@@ -60,7 +58,7 @@ _ETAG: Final = b"etag"
 CHECK_SECONDS: Final = 15.0
 """How often storage is looked at when nobody asks."""
 CLAIM_SECONDS: Final = 5.0
-_ELSEWHERE: Final = "OwnedElsewhere: "
+_ELSEWHERE: Final = f"{Outcome.OWNED_ELSEWHERE}: "
 _LET_GO: Final = frozenset({CATALOG_DATASETS, CATALOG_GROUP, CATALOG_SNAPSHOTS})
 """What may be deleted in a group that is another's: nothing of ours is there, so nothing goes."""
 _TYPED: Final = frozenset({CATALOG_DATASETS, CATALOG_SNAPSHOTS})
@@ -161,10 +159,15 @@ def _wholly(done: bool) -> None:  # noqa: FBT001 - what was answered
 
 def serve(task: CatalogTask) -> int:
     """Serve until told to end; return the exit code."""
+    return run(partial(_built, task), task.port)
+
+
+def _built(task: CatalogTask) -> Pod:
     storage = task.group.storage
     sources = Sources(task.sources, task.sources_path, apart_from=storage)
     contents = Contents(open_storage(storage), task.group, sources)
-    return run(lambda: Catalog(task, contents), partial(_working, contents), task.port)
+    app = Catalog(task, contents)
+    return app, _working(contents, app)
 
 
 @asynccontextmanager
@@ -191,12 +194,6 @@ async def _watch(contents: Contents, app: Application) -> None:
 def _problem(act: Callable[[], None]) -> str | None:
     try:
         act()
-    except OwnedElsewhere as error:
-        return f"{_ELSEWHERE}{error}"
-    except AccessDenied as error:
-        return f"AccessDenied: {error}"
-    except NotFound as error:
-        return f"NotFound: {error}"
     except StorageError as error:
-        return f"Unavailable: {error}"
+        return f"{error.outcome}: {error}"
     return None

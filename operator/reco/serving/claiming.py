@@ -15,6 +15,7 @@ from reco.serving.history import Keys
 from reco.serving.http import Application
 from reco.serving.stream import PAUSE_SECONDS
 from reco.workload.claims import refusal
+from reco.workload.results import Outcome
 from reco.workload.storage import Owner
 from reco.workload.tasks import Group
 
@@ -43,7 +44,7 @@ async def claim(client: Redis, group: Group) -> str | None:
     what = f"{key.removesuffix(':owner')} of the online store"
     why = refusal(group, found, what, "another database")
     if why is not None:
-        return f"OwnedElsewhere: {why}"
+        return f"{Outcome.OWNED_ELSEWHERE}: {why}"
     if found != wanted:
         await client.set(key, wanted.model_dump_json())
     return None
@@ -55,7 +56,10 @@ async def await_claim(client: Redis, group: Group, app: Application) -> None:
         try:
             problem, seconds = await claim(client, group), AGAIN_SECONDS
         except RedisError as error:
-            problem, seconds = f"Unavailable: the online store fails: {error}", PAUSE_SECONDS
+            problem, seconds = (
+                f"{Outcome.UNAVAILABLE}: the online store fails: {error}",
+                PAUSE_SECONDS,
+            )
         if problem is None:
             return
         if problem != app.problem:

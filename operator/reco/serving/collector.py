@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from reco.serving.http import Application
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect
 from reco.serving.requests import PutEventsRequest, PutItemsRequest, PutUsersRequest
-from reco.serving.server import run
+from reco.serving.server import Pod, run
 from reco.serving.stream import await_groups
 from reco.serving.validation import decode
 from reco.workload.addresses import named_in
@@ -136,28 +137,32 @@ async def check(client: Redis) -> Mapping[str, str]:
 
 def serve(task: CollectorTask) -> int:
     """Run a collector until it is told to end; return the exit code."""
+    return run(partial(_built, task), task.port)
+
+
+def _built(task: CollectorTask) -> Pod:
     metrics = Metrics()
     collector = Collector(task, metrics)
+    operations = {
+        "PutEvents": collector.put_events,
+        "PutItems": collector.put_items,
+        "PutUsers": collector.put_users,
+    }
+    app = Application(operations, metrics)
+    return app, _working(task, collector, app)
 
-    def application() -> Application:
-        operations = {
-            "PutEvents": collector.put_events,
-            "PutItems": collector.put_items,
-            "PutUsers": collector.put_users,
-        }
-        return Application(operations, metrics)
 
-    @asynccontextmanager
-    async def working(app: Application) -> AsyncIterator[None]:
-        client = connect(task.online_store, timeout=TIMEOUT)
-        try:
-            await await_claim(client, task.group, app)
-            # A full store makes no groups: without them, what fills it could not be taken out.
-            await await_groups(client, Keys(task.group.name).stream)
-            await check(client)
-            collector.start(client)
-            yield
-        finally:
-            await client.aclose()
-
-    return run(application, working, task.port)
+@asynccontextmanager
+async def _working(
+    task: CollectorTask, collector: Collector, app: Application
+) -> AsyncIterator[None]:
+    client = connect(task.online_store, timeout=TIMEOUT)
+    try:
+        await await_claim(client, task.group, app)
+        # A full store makes no groups: without them, what fills it could not be taken out.
+        await await_groups(client, Keys(task.group.name).stream)
+        await check(client)
+        collector.start(client)
+        yield
+    finally:
+        await client.aclose()

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from redis.asyncio import Redis
@@ -20,7 +21,7 @@ from reco.serving.history import Keys
 from reco.serving.http import Application
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect
-from reco.serving.server import run
+from reco.serving.server import Pod, run
 from reco.serving.stream import PAUSE_SECONDS, Reader, await_groups, pause, trim
 from reco.workload.storage import Places
 from reco.workload.tasks import ConsumerTask
@@ -36,19 +37,23 @@ _LONGEST_PAUSE: Final = 10.0
 
 def serve(task: ConsumerTask) -> int:
     """Run a consumer until it is told to end; return the exit code."""
-    metrics = Metrics()
+    return run(partial(_built, task), task.port)
 
-    @asynccontextmanager
-    async def working(app: Application) -> AsyncIterator[None]:
-        client = connect(task.online_store, timeout=TIMEOUT)
-        try:
-            await await_claim(client, task.group, app)
-            async with consuming(task, client, app):
-                yield
-        finally:
-            await client.aclose()
 
-    return run(lambda: Application({}, metrics), working, task.port)
+def _built(task: ConsumerTask) -> Pod:
+    app = Application({}, Metrics())
+    return app, _working(task, app)
+
+
+@asynccontextmanager
+async def _working(task: ConsumerTask, app: Application) -> AsyncIterator[None]:
+    client = connect(task.online_store, timeout=TIMEOUT)
+    try:
+        await await_claim(client, task.group, app)
+        async with consuming(task, client, app):
+            yield
+    finally:
+        await client.aclose()
 
 
 @asynccontextmanager

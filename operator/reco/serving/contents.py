@@ -69,8 +69,7 @@ class Contents:
         if owner is not None and owner != self._group.owner:
             raise OwnedElsewhere(
                 f"{self._store.location}/{self._places.root} was taken over by {name_of(owner)}: "
-                f"nothing of it is deleted here any more",
-                owner,
+                f"nothing of it is deleted here any more"
             )
 
     def _owner(self) -> Owner | None:

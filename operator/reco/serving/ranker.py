@@ -25,7 +25,7 @@ from reco.serving.metadata import ItemColumns
 from reco.serving.metrics import Metrics
 from reco.serving.online import Histories, HistoryUnavailableError, connect
 from reco.serving.requests import GetPersonalizedRankingRequest, GetRecommendationsRequest
-from reco.serving.server import StartError, run
+from reco.serving.server import Pod, StartError, run
 from reco.serving.sessions import Known, Sessions
 from reco.serving.validation import decode
 from reco.workload.addresses import named_in
@@ -191,15 +191,13 @@ def fetch(task: RankerTask, folder: Path) -> Model:
     """Download a campaign's model, check that it is the one, and map it into memory.
 
     Raises:
-        StartError: it can't be had, or is not what its digest says.
+        StorageError: it can't be had.
+        StartError: it is not what its digest says.
     """
     key = Places(task.group.name).artifact(task.artifact)
     path = folder / "model"
-    try:
-        files = storage.open_storage(task.group.storage)
-        files.download(key, path)
-    except storage.StorageError as error:
-        raise StartError(_OUTCOMES.get(type(error), Outcome.UNAVAILABLE), str(error)) from error
+    files = storage.open_storage(task.group.storage)
+    files.download(key, path)
     with path.open("rb") as file:
         digest = storage.digest_of(file)
     if digest != task.artifact:
@@ -215,49 +213,34 @@ def fetch(task: RankerTask, folder: Path) -> Model:
 
 
 def fetch_columns(task: RankerTask) -> ItemColumns:
-    """Read what answers may tell of items.
-
-    Raises:
-        StartError: it can't be read.
-    """
-    try:
-        return metadata_files.read(
-            storage.open_storage(task.group.storage), Places(task.group.name)
-        )
-    except storage.StorageError as error:
-        raise StartError(_OUTCOMES.get(type(error), Outcome.UNAVAILABLE), str(error)) from error
-
-
-_OUTCOMES: Final = {
-    storage.NotFound: Outcome.NOT_FOUND,
-    storage.AccessDenied: Outcome.ACCESS_DENIED,
-    storage.Unavailable: Outcome.UNAVAILABLE,
-}
+    """Read what answers may tell of items; raises as `metadata_files.read`."""
+    return metadata_files.read(storage.open_storage(task.group.storage), Places(task.group.name))
 
 
 def serve(task: RankerTask) -> int:
     """Run a ranker until it is told to end; return the exit code."""
+    return run(partial(_built, task), task.port)
+
+
+def _built(task: RankerTask) -> Pod:
     metrics = Metrics()
     ranker = Ranker(task, metrics)
+    operations = {
+        "GetRecommendations": ranker.get_recommendations,
+        "GetPersonalizedRanking": ranker.get_personalized_ranking,
+    }
+    return Application(operations, metrics), _working(task, ranker)
 
-    def application() -> Application:
-        operations = {
-            "GetRecommendations": ranker.get_recommendations,
-            "GetPersonalizedRanking": ranker.get_personalized_ranking,
-        }
-        return Application(operations, metrics)
 
-    @asynccontextmanager
-    async def working(_: Application) -> AsyncIterator[None]:
-        client = connect(task.online_store, timeout=task.online_store_timeout)
-        histories = Histories(client, Keys(task.group.name), task.online_store_timeout)
-        try:
-            with tempfile.TemporaryDirectory(prefix="reco-ranker-") as folder:
-                model = await asyncio.to_thread(fetch, task, Path(folder))
-                columns = await asyncio.to_thread(fetch_columns, task) if task.metadata else None
-                ranker.start(model, histories, columns)
-                yield
-        finally:
-            await histories.close()
-
-    return run(application, working, task.port)
+@asynccontextmanager
+async def _working(task: RankerTask, ranker: Ranker) -> AsyncIterator[None]:
+    client = connect(task.online_store, timeout=task.online_store_timeout)
+    histories = Histories(client, Keys(task.group.name), task.online_store_timeout)
+    try:
+        with tempfile.TemporaryDirectory(prefix="reco-ranker-") as folder:
+            model = await asyncio.to_thread(fetch, task, Path(folder))
+            columns = await asyncio.to_thread(fetch_columns, task) if task.metadata else None
+            ranker.start(model, histories, columns)
+            yield
+    finally:
+        await histories.close()

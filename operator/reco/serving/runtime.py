@@ -7,6 +7,7 @@ refused or broke before an answer began is tried once more on another: these cal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -19,7 +20,7 @@ from reco.serving.requests import (
     OPERATIONS,
     Arn,
 )
-from reco.serving.server import run
+from reco.serving.server import Pod, run
 from reco.serving.validation import decode
 from reco.workload.addresses import campaign_service, named_in
 from reco.workload.tasks import RuntimeTask
@@ -40,18 +41,25 @@ class _Addressed(msgspec.Struct):
 
 
 class Proxy:
-    """Passes requests on to rankers."""
+    """Passes requests on to rankers, once `start` gives it connections."""
 
-    def __init__(self, resolve: Resolve, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+    def __init__(self, resolve: Resolve, metrics: Metrics) -> None:
         self._resolve = resolve
-        self._session = session
+        self._session: aiohttp.ClientSession | None = None
         self._retries = metrics.counter("reco_retries", "Requests sent to a second connection.")
+
+    def start(self, session: aiohttp.ClientSession) -> None:
+        """Use these connections from now on."""
+        self._session = session
 
     def operation(self, name: str) -> Operation:
         """Return what passes an operation on."""
         path, request = OPERATIONS[name]
 
         async def pass_on(body: bytes) -> bytes:
+            session = self._session
+            if session is None:
+                raise unavailable("The runtime is starting.")
             try:
                 arn = _DECODER.decode(body).campaignArn
             except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -62,14 +70,14 @@ class Proxy:
             address = self._resolve(named_in(arn))
             if address is None:
                 raise no_such_resource(arn)
-            return await self._send(arn, address + path, body)
+            return await self._send(session, arn, address + path, body)
 
         return pass_on
 
-    async def _send(self, arn: str, url: str, body: bytes) -> bytes:
+    async def _send(self, session: aiohttp.ClientSession, arn: str, url: str, body: bytes) -> bytes:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with self._session.post(url, data=body) as answer:
+                async with session.post(url, data=body) as answer:
                     content = await answer.read()
             except TimeoutError as error:
                 raise unavailable(f"{arn} did not answer within {ANSWER_SECONDS:g} s.") from error
@@ -109,28 +117,22 @@ def resolver(task: RuntimeTask) -> Resolve:
 
 def serve(task: RuntimeTask) -> int:
     """Run a runtime until it is told to end; return the exit code."""
+    return run(partial(_built, task), task.port)
+
+
+def _built(task: RuntimeTask) -> Pod:
     metrics = Metrics()
-    proxies: list[Proxy] = []
+    proxy = Proxy(resolver(task), metrics)
+    names = ("GetRecommendations", "GetPersonalizedRanking")
+    app = Application({name: proxy.operation(name) for name in names}, metrics)
+    return app, _working(proxy)
 
-    def operation(name: str) -> Operation:
-        async def pass_on(body: bytes) -> bytes:
-            if not proxies:
-                raise unavailable("The runtime is starting.")
-            return await proxies[0].operation(name)(body)
 
-        return pass_on
-
-    def application() -> Application:
-        names = ("GetRecommendations", "GetPersonalizedRanking")
-        return Application({name: operation(name) for name in names}, metrics)
-
-    @asynccontextmanager
-    async def working(_: Application) -> AsyncIterator[None]:
-        async with session() as opened:
-            proxies.append(Proxy(resolver(task), opened, metrics))
-            yield
-
-    return run(application, working, task.port)
+@asynccontextmanager
+async def _working(proxy: Proxy) -> AsyncIterator[None]:
+    async with session() as opened:
+        proxy.start(opened)
+        yield
 
 
 def session() -> aiohttp.ClientSession:

@@ -18,6 +18,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from reco.serving.http import Application
+from reco.storage import StorageError
 from reco.workload.results import Outcome, Result, leave
 
 logger = logging.getLogger(__name__)
@@ -39,36 +40,31 @@ class StartError(Exception):
         self.outcome = outcome
 
 
-def run(
-    application: Callable[[], Application],
-    working: Callable[[Application], AbstractAsyncContextManager[None]],
-    port: int,
-) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code.
+Pod = tuple[Application, AbstractAsyncContextManager[None]]
+"""What answers, and the work: what it does when it is entered makes the pod ready."""
 
-    The port answers at once, with readiness false. `working` is entered then: what it does before
-    its `yield` makes the pod ready, what comes after cleans up.
+
+def run(build: Callable[[], Pod], port: int) -> int:
+    """Serve what `build` returns until SIGTERM or SIGINT; return the exit code.
+
+    The port answers at once, with readiness false; the work is entered then. A `StartError` or
+    `StorageError` of either is the termination message.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        uvloop.run(_serve(application, working, port))
-    except StartError as error:
+        uvloop.run(_serve(*build(), port))
+    except (StartError, StorageError) as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says it all
         leave(Result(outcome=error.outcome, message=str(error)))
         return 1
     return 0
 
 
-async def _serve(
-    application: Callable[[], Application],
-    working: Callable[[Application], AbstractAsyncContextManager[None]],
-    port: int,
-) -> None:
-    app = application()
+async def _serve(app: Application, working: AbstractAsyncContextManager[None], port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop.set)
-    async with _listening(app, port), _unless(app.stop, working(app)) as entered:
+    async with _listening(app, port), _unless(app.stop, working) as entered:
         if entered:
             gc.collect()
             gc.freeze()  # what lives as long as the process is never looked at again

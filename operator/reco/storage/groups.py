@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from reco.storage.port import NotFound, ObjectStore, StorageError
 from reco.workload.claims import refusal
+from reco.workload.results import Outcome
 from reco.workload.storage import Owner, Places, Stored
 from reco.workload.tasks import Group
 
@@ -17,14 +18,13 @@ Document = TypeVar("Document", bound=Stored)
 class OwnedElsewhere(StorageError):  # noqa: N818 - the condition's name, as its siblings
     """The group belongs to another resource."""
 
-    def __init__(self, message: str, owner: Owner) -> None:
-        """Say whose the group is."""
-        super().__init__(message)
-        self.owner = owner
+    outcome = Outcome.OWNED_ELSEWHERE
 
 
 class Corrupt(StorageError):  # noqa: N818 - as above
     """A file is not what was written."""
+
+    outcome = Outcome.INVALID_DATA
 
 
 def read(store: ObjectStore, key: str, document: type[Document]) -> Document | None:
@@ -78,5 +78,5 @@ def claim(store: ObjectStore, group: Group) -> None:
     what = f"{store.location}/{Places(group.name).root}"
     why = refusal(group, found, what, "another prefix")
     if why is not None:
-        raise OwnedElsewhere(why, found)
+        raise OwnedElsewhere(why)
     write(store, key, wanted)

@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
+
+from reco.workload.results import Outcome
 
 _BLOCK = 1 << 20
 
@@ -12,13 +14,20 @@ _BLOCK = 1 << 20
 class StorageError(Exception):
     """Storage did not do what was asked; the text names the place and what to do."""
 
+    outcome: ClassVar = Outcome.UNAVAILABLE
+    """How whoever can't go on without it ends."""
+
 
 class NotFound(StorageError):  # noqa: N818 - the condition's name, as in the services' own errors
     """There is nothing of that name: no such file, folder or bucket."""
 
+    outcome = Outcome.NOT_FOUND
+
 
 class AccessDenied(StorageError):  # noqa: N818 - as above
     """Reading or writing there is not allowed."""
+
+    outcome = Outcome.ACCESS_DENIED
 
 
 class Unavailable(StorageError):  # noqa: N818 - as above
