@@ -22,6 +22,7 @@ from reco.workload.storage import Places, SnapshotManifest
 
 _INTERACTION: Final = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 _CREATED: Final = "CREATION_TIMESTAMP"
+_LATEST: Final = (1 << 63) - 1  # of Avro's long
 _ROWS: Final = 1 << 16
 
 
@@ -141,8 +142,7 @@ class History:
         categorical = dict.fromkeys(name for one in bulk for name in one.categorical)
         columns: dict[str, pa.Array] = {key: pa.array([one[2] for one in found], pa.string())}
         if any(_CREATED in one.columns for one in bulk):
-            # Without a time of its own, an item is as old as its record.
-            created = [one[3].get(_CREATED, one[0]) for one in found]
+            created = [_created(one[3].get(_CREATED), streamed=one[0]) for one in found]
             columns[_CREATED] = pa.array(created, pa.int64())
         for name in categorical:
             columns[name] = pa.array([_category(one[3].get(name)) for one in found], pa.string())
@@ -176,6 +176,20 @@ def _categories(table: pa.Table, key: str) -> dict[str, NDArray[np.str_]]:
     return {
         name: _strings(table[name]) for name in table.column_names if name not in {key, _CREATED}
     }
+
+
+def _created(value: object, *, streamed: int) -> int:
+    """Return an item's own time; without one that can be used, it is as old as its record.
+
+    Nothing has checked what was streamed against the schema, and one row must not end a training.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return streamed
+    try:
+        time = int(value)
+    except ValueError:
+        return streamed
+    return time if 0 <= time <= _LATEST else streamed
 
 
 def _category(value: object) -> str | None:

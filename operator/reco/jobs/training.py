@@ -24,7 +24,7 @@ from reco.jobs.history import History
 from reco.jobs.progress import Progress
 from reco.jobs.running import Refused
 from reco.recipes import Model, TrainingDataError
-from reco.recipes.encoding import Log
+from reco.recipes.encoding import Log, longest
 from reco.storage import Corrupt, ObjectStore, claim, digest_of, open_storage, read, write
 from reco.storage.versions import Pending, drop_artifact, manifests, pending_of
 from reco.workload.results import Outcome, Result
@@ -117,13 +117,20 @@ def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progre
     base = _newest_full(task, store, places) if task.mode == "Update" else None
     history = History(store, places)
     # Users and items are known once they are read; what is sure to be too much is refused before.
-    _check_memory(task, history.imported, _LEAST_USERS, 0)
+    _check_memory(task, interactions=history.imported, users=_LEAST_USERS, items=0)
     try:
         items, users = history.items(), history.users()
         read_so_far = progress.part(0.0, 0.3)
         log = Log.of(history.interactions(read_so_far), task.event_type, task.event_value_threshold)
         known = log.item_ids if items is None else np.union1d(items.ids, log.item_ids)
-        _check_memory(task, len(log), len(log.user_ids), len(known), _size(items) + _size(users))
+        _check_memory(
+            task,
+            interactions=len(log),
+            users=len(log.user_ids),
+            items=len(known),
+            longest_id=max(longest(log.user_ids), longest(known)),
+            columns=_size(items) + _size(users),
+        )
         if base is not None:
             progress("updating", 0.5)
             # Nothing is learned anew, so the metrics are those of what it goes on from.
@@ -151,11 +158,28 @@ def _unfinished(progress: Callable[[str, float], None]) -> Callable[[str, float]
 
 
 def _check_memory(
-    task: TrainTask, interactions: int, users: int, items: int, columns: int = 0
+    task: TrainTask,
+    *,
+    interactions: int,
+    users: int,
+    items: int,
+    longest_id: int = 0,
+    columns: int = 0,
 ) -> None:
-    """Refuse what needs too much; `columns` is the bytes of items' and users' own columns."""
+    """Refuse what needs too much.
+
+    `longest_id` is in characters, `columns` the bytes of items' and users' own columns; both are 0
+    as long as they are not known.
+    """
     needed = _READING + columns
-    needed += recipes.predict(task.recipe, users=users, items=items, interactions=interactions)
+    needed += recipes.predict(
+        task.recipe,
+        users=users,
+        items=items,
+        interactions=interactions,
+        hyperparameters=task.hyperparameters,
+        longest_id=longest_id,
+    )
     if task.memory_limit is None or needed <= task.memory_limit:
         return
     raise Refused(

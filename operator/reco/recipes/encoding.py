@@ -194,6 +194,11 @@ class Histories:
         )
 
 
+def longest(ids: Strings) -> int:
+    """Return how many characters the array has room for in each string."""
+    return ids.dtype.itemsize // np.dtype("U1").itemsize
+
+
 def positions(ids: Strings, wanted: Sequence[str] | Strings) -> Indices:
     """Return where each wanted string is in sorted ids, -1 for those that are not.
 
@@ -202,7 +207,7 @@ def positions(ids: Strings, wanted: Sequence[str] | Strings) -> Indices:
     """
     if len(ids) == 0 or len(wanted) == 0:
         return np.full(len(wanted), -1, dtype=np.int32)
-    width = ids.dtype.itemsize // np.dtype("U1").itemsize
+    width = longest(ids)
     given = wanted.tolist() if isinstance(wanted, np.ndarray) else wanted
     # Numpy takes trailing NULs for padding.
     fits = np.array([len(one) <= width and one[-1:] != "\0" for one in given], dtype=np.bool_)

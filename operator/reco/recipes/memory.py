@@ -16,6 +16,8 @@ together, in bytes:
 which only the data can tell.
 """
 
+from collections.abc import Mapping
+
 from reco.recipes.fitting import MOST_WELCOME_CELLS, MOST_WELCOMES
 from reco.recipes.linear import LinearSettings
 from reco.recipes.near import PAIRS_AT_ONCE
@@ -33,19 +35,21 @@ def predict(
     users: int,
     items: int,
     interactions: int,
+    hyperparameters: Mapping[str, str] | None = None,
     longest_id: int = 36,
-    factors: int = 64,
-    settings: LinearSettings | None = None,
 ) -> int:
     """Return the most bytes that training and evaluating a recipe take, the process included.
 
-    `longest_id` is in characters, `factors` the hyperparameter of reco-als. Batches of interactions
-    that are handed over come on top. Raises ValueError for an unknown recipe.
+    `hyperparameters` are those of the training, the recipe's defaults where none are given;
+    `longest_id` is in characters. Batches of interactions that are handed over come on top.
+    Raises ValueError for an unknown recipe or a refused hyperparameter.
     """
-    shape = settings or LinearSettings()
+    chosen = recipe_named(recipe)
+    values = chosen.settings(hyperparameters or {})
+    shape = LinearSettings()
     everything = _PROCESS + 110 * interactions + (250 + 8 * longest_id) * (users + items)
     welcome = 12 * min(MOST_WELCOMES * items, MOST_WELCOME_CELLS)
-    match recipe_named(recipe).family:
+    match chosen.family:
         case "linear" if items > shape.dense_items:
             kept = 16 * items * shape.neighbours
             return everything + kept + welcome + _pairs(users, interactions, WINDOW)
@@ -58,6 +62,7 @@ def predict(
             kept = 16 * items * MOST_NEIGHBOURS
             return everything + kept + _pairs(users, interactions, WINDOW)
         case "factors":
+            factors = int(values["factors"])
             return everything + welcome + 8 * factors * (users + items) + 24 * interactions
         case "popularity" | "trending" | "topics":
             return everything

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reco import recipes
 from reco.cli.job import TERMINATED
+from reco.jobs import training
 from reco.recipes import load
 from reco.storage import ObjectStore, open_storage, read
 from reco.storage.versions import Pending, pending_of
@@ -242,6 +244,31 @@ def test_a_training_that_needs_more_memory_than_there_is_does_not_start(
     assert "and its pod may use 64Mi" in result.message
     assert result.details["predictedBytes"] > result.details["memoryLimit"] == 64 << 20
     assert stored(store) is None
+
+
+@pytest.mark.usefixtures("data")
+def test_more_factors_are_predicted_to_need_more_memory(job: Jobs, group: Group) -> None:
+    few, many = (
+        job(
+            "train",
+            task(group, recipe="reco-als", hyperparameters={"factors": factors}, memory_limit=1),
+        ).details["predictedBytes"]
+        for factors in ("8", "256")
+    )
+    assert many > few
+
+
+def test_longer_ids_are_predicted_to_need_more_memory(
+    job: Jobs, group: Group, sources: Path
+) -> None:
+    given = imported(group, sources, bulk().replace("\nu", f"\n{'u' * 200}"))
+    assert job("import", given).outcome == "Succeeded"
+    # Enough to begin with: how long ids are is known once they are read.
+    before_reading = job("train", task(group, memory_limit=1)).details["predictedBytes"]
+    result = job("train", task(group, memory_limit=before_reading))
+    short_ids = recipes.predict(RECIPE, users=60, items=40, interactions=1500)
+    assert result.outcome == "InsufficientMemory"
+    assert result.details["predictedBytes"] > short_ids + training._READING
 
 
 @pytest.mark.usefixtures("data")

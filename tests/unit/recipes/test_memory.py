@@ -29,6 +29,13 @@ def test_more_of_anything_never_takes_less(recipe: str) -> None:
     assert taken(1_000, 1_000, 300_000) > least
 
 
+def test_factors_are_those_that_the_training_is_asked_for() -> None:
+    size = {"users": 1_000, "items": 1_000, "interactions": 10_000}
+    default = predict("reco-als", **size)
+    most = predict("reco-als", **size, hyperparameters={"factors": "256"})
+    assert most - default == 8 * (256 - 64) * 2_000
+
+
 def test_memory_stays_bounded_as_the_catalogue_grows() -> None:
     most = max(
         predict(recipe, users=100_000, items=100_000, interactions=10_000_000) for recipe in RECIPES
