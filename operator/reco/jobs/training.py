@@ -23,7 +23,7 @@ from reco import recipes
 from reco.jobs.history import History
 from reco.jobs.progress import Progress
 from reco.jobs.running import Refused
-from reco.recipes import Model, TrainingDataError
+from reco.recipes import ArtifactError, Model, TrainingDataError
 from reco.recipes.encoding import Log, longest
 from reco.storage import Corrupt, ObjectStore, claim, digest_of, open_storage, read, write
 from reco.storage.versions import Pending, drop_artifact, manifests, pending_of
@@ -225,7 +225,14 @@ def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:
                 f"{store.location}/{places.artifact(newest.artifact)} is damaged: its SHA-256 is "
                 f"{found_digest}. Train with mode Full"
             )
-        return _Base(recipes.load(path), newest.metrics)
+        try:
+            return _Base(recipes.load(path), newest.metrics)
+        except ArtifactError as error:
+            raise Refused(
+                Outcome.INVALID_SETTINGS,
+                f"Training mode Update can't go on from {newest.version}: {error}. Train with mode "
+                f"Full",
+            ) from error
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -186,6 +187,23 @@ def test_items_come_from_imports_and_records_and_the_newest_counts(
     assert catalogue.created[at].tolist() == [6, 9, 70]
 
 
+@pytest.mark.parametrize("time", ["1700000000", "yesterday", True, [5], 2**70, -1, None])
+@pytest.mark.usefixtures("data")
+def test_no_streamed_creation_time_ends_a_training(
+    job: Jobs, group: Group, store: ObjectStore, sources: Path, tmp_path: Path, time: object
+) -> None:
+    items = "ITEM_ID,GENRES,CREATION_TIMESTAMP\ni1,a,5\n"
+    job("import", imported(group, sources, items, "Items", ITEMS))
+    columns = json.dumps({"CREATION_TIMESTAMP": time})
+    row = {"RECORD_ID": "1", "ID": "streamed", "TIMESTAMP": 70, "COLUMNS": columns}
+    store.put(f"{PLACES.records('Items')}/2026-01-01/1-1.parquet", parquet(RECORD_COLUMNS, [row]))
+    digest = job("train", task(group)).details["artifact"]
+    store.download(PLACES.artifact(digest), tmp_path / "model")
+    catalogue = load(tmp_path / "model").catalogue
+    expected = 1_700_000_000 if time == "1700000000" else 70
+    assert catalogue.created[catalogue.index(["i1", "streamed"])].tolist() == [5, expected]
+
+
 @pytest.mark.usefixtures("data")
 def test_a_truncated_snapshot_is_refused_by_its_checksum(
     job: Jobs, group: Group, store: ObjectStore
@@ -296,6 +314,23 @@ def test_an_update_of_a_damaged_model_is_refused(
     result = job("train", task(group, "v2", mode="Update"))
     assert result.outcome == "InvalidData"
     assert "is damaged: its SHA-256 is" in result.message
+
+
+@pytest.mark.usefixtures("data")
+def test_an_update_of_a_model_of_another_release_says_to_train_anew(
+    job: Jobs, group: Group, store: ObjectStore
+) -> None:
+    job("train", task(group))
+    manifest = stored(store)
+    assert manifest is not None
+    old = b"reco-model 1 0\n"
+    older = manifest.model_copy(update={"artifact": hashlib.sha256(old).hexdigest()})
+    store.put(PLACES.artifact(older.artifact), old)
+    store.put(PLACES.version("for-you", "v1"), older.model_dump_json().encode())
+    result = job("train", task(group, "v2", mode="Update"))
+    assert result.outcome == "InvalidSettings"
+    assert "format version 1 is unknown" in result.message
+    assert "Train with mode Full" in result.message
 
 
 @pytest.mark.usefixtures("data")

@@ -30,10 +30,16 @@ def test_more_of_anything_never_takes_less(recipe: str) -> None:
 
 
 def test_factors_are_those_that_the_training_is_asked_for() -> None:
-    size = {"users": 1_000, "items": 1_000, "interactions": 10_000}
-    default = predict("reco-als", **size)
-    most = predict("reco-als", **size, hyperparameters={"factors": "256"})
-    assert most - default == 8 * (256 - 64) * 2_000
+    def predicted(hyperparameters: dict[str, str]) -> int:
+        return predict(
+            "reco-als",
+            users=1_000,
+            items=1_000,
+            interactions=10_000,
+            hyperparameters=hyperparameters,
+        )
+
+    assert predicted({"factors": "256"}) - predicted({}) == 8 * (256 - 64) * 2_000
 
 
 def test_memory_stays_bounded_as_the_catalogue_grows() -> None:
