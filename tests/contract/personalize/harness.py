@@ -274,7 +274,6 @@ class Estate:
         details = dict(observed.details)
         status = {
             "external": {"arn": observed.id, "name": observed.name, "region": REGION},
-            "applied": {"digest": self.desired(resource).digest, "generation": 1},
             "conditions": [
                 {"type": type_, "status": "True", "reason": "InSync", "lastTransitionTime": now}
                 for type_ in ("Synced", "Succeeded")
@@ -283,6 +282,8 @@ class Estate:
             "metrics": details.get("metrics"),
             "trainingHours": details.get("training_hours"),
         }
+        if not resource.kind.runs_to_completion:  # what has run is never compared
+            status["applied"] = {"digest": self.desired(resource).digest, "generation": 1}
         self.lookup.resources[resource.key] = replace(
             resource, status=resource.kind.status.model_validate(status), raw_status=status
         )

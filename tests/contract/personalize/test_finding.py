@@ -177,7 +177,8 @@ def test_a_record_of_another_region_is_never_taken_for_deleted() -> None:
 def test_a_record_of_another_account_is_never_taken_for_deleted() -> None:
     async def scenario() -> None:
         estate = build()
-        await estate.group("other")
+        await estate.look(await estate.group("other"))
+        await estate.look(estate.resource("DatasetGroup", "new", {}))  # its list tells the account
         arn = "arn:aws:personalize:eu-west-1:999999999999:dataset-group/shop_movies"
         group = estate.record(estate.resource("DatasetGroup", "movies", {}), arn)
         with pytest.raises(EngineError, match="lives in account 999999999999"):

@@ -217,10 +217,9 @@ async def solution_version(known: Known, seen: Seen) -> Mapping[str, Any]:
     """Show how a version was trained, how long, and how good it is; lists do not have the hours."""
     known.versions.learn(seen.observed.id, seen.observed.name)
     hours = seen.answer.get("trainingHours", seen.resource.status.training_hours)
-    details = {
+    details: dict[str, Any] = {
         "training_hours": decimal(float(hours)) if hours is not None else None,
         "training_type": _TRAINING_TYPES.get(seen.answer.get("trainingType", "MANUAL")),
-        "training_mode": seen.answer.get("trainingMode"),
     }
     if seen.observed.state is State.ACTIVE:
         details["metrics"] = await known.versions.metrics(seen.resource, seen.observed.id)

@@ -99,11 +99,14 @@ class Observer:
         poller = self._pollers[row.kind]
         if id_ in poller.descriptions or self._due_for_sweep(id_) or resource.deleted is not None:
             return None
-        if resource.status.applied is None:
+        since = resuming.settled_since(resource, wanted)
+        if since is None or wanted is None:
             return None  # not worth a list
         entry = (await poller.snapshot(poller.good_since)).entries.get(id_)
-        observed = resuming.resumed(row, resource, wanted, entry)
-        if observed is None or entry is None:
+        if entry is None:
+            return None
+        observed = resuming.resumed(row, resource, wanted, entry, since)
+        if observed is None:
             return None
         poller.unchanged[id_] = entry.signature
         poller.watch(resource.key, Interest(id_, observed.name))

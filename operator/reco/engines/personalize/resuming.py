@@ -6,6 +6,8 @@ two clocks disagree by the seconds in which somebody else changed it, the slow s
 describes everything in its turn, finds out.
 """
 
+from datetime import datetime
+
 from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType, DriftPolicy
 from reco.decide.model import Desired, Observed, State
@@ -13,36 +15,50 @@ from reco.engines.personalize.listing import Summary
 from reco.engines.personalize.wire import Wire, place_of
 
 
+def settled_since(resource: Resource, wanted: Desired | None) -> datetime | None:
+    """Return since when an object has been as wanted by the status; None where that is not certain.
+
+    Args:
+        resource: the resource, with its recorded object.
+        wanted: what the object should be; None where that is not known.
+    """
+    external, applied = resource.status.external, resource.status.applied
+    if wanted is None or external is None or external.name is None:
+        return None
+    if resource.kind.runs_to_completion:  # what has run is never compared
+        return _since(resource, ConditionType.SUCCEEDED)
+    if applied is None or applied.digest != wanted.digest:
+        return None
+    if resource.spec.drift_policy is DriftPolicy.IGNORE:
+        return None  # in sync may mean that a difference is ignored
+    return _since(resource, ConditionType.SYNCED)
+
+
+def _since(resource: Resource, type_: ConditionType) -> datetime | None:
+    condition = resource.condition(type_)
+    if condition is None or condition.status != "True":
+        return None
+    return condition.last_transition_time
+
+
 def resumed(
-    wire: Wire, resource: Resource, wanted: Desired | None, entry: Summary | None
+    wire: Wire, resource: Resource, wanted: Desired, entry: Summary, since: datetime
 ) -> Observed | None:
     """Return a resource's object as it must still be, or None where that is not certain.
 
     Args:
         wire: the kind.
         resource: the resource, with its recorded object.
-        wanted: what the object should be; None where that is not known.
+        wanted: what the object should be.
         entry: the object's entry in the newest list.
+        since: as of `settled_since`.
     """
-    external, applied = resource.status.external, resource.status.applied
-    if wanted is None or entry is None or external is None or applied is None:
-        return None
-    if external.name is None or applied.digest != wanted.digest:
-        return None
-    if resource.spec.drift_policy is DriftPolicy.IGNORE:
-        return None  # in sync may mean that a difference is ignored
-    if wire.state(entry.raw) is not State.ACTIVE:
-        return None
-    type_ = ConditionType.SUCCEEDED if resource.kind.runs_to_completion else ConditionType.SYNCED
-    condition = resource.condition(type_)
-    if condition is None or condition.status != "True":
-        return None
-    if entry.updated > condition.last_transition_time:
+    if wire.state(entry.raw) is not State.ACTIVE or entry.updated > since:
         return None
     region, account = place_of(entry.id)
     return Observed(
         id=entry.id,
-        name=external.name,
+        name=resource.status.external.name,
         state=State.ACTIVE,
         fields=wanted.fields,
         created=entry.created,
