@@ -14,6 +14,7 @@ from typing import Any
 
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION
+from reco.decide.conditions import timestamp
 from reco.decide.model import Absent, Desired, Observed
 from reco.decide.references import References, resolve
 from reco.emulator.core import Emulator
@@ -270,7 +271,7 @@ class Estate:
 
     def in_sync(self, resource: Resource, observed: Observed) -> None:
         """Write down that a resource is in sync, as the loop does."""
-        now = self.time.clock().isoformat()
+        now = timestamp(self.time.clock())
         details = dict(observed.details)
         status = {
             "external": {"arn": observed.id, "name": observed.name, "region": REGION},

@@ -433,6 +433,22 @@ def test_r8_after_a_restart_what_has_not_changed_costs_lists_alone() -> None:
     asyncio.run(scenario())
 
 
+def test_r8_a_restart_describes_nothing_that_got_ready_in_the_second_in_which_it_was_seen() -> None:
+    async def scenario() -> None:
+        estate = build(poll=POLL)
+        await estate.pass_time(0.5)
+        group = await estate.make("DatasetGroup", "movies", {}, seconds=0)
+        while (await estate.observed(group, fresh=True)).state is not State.ACTIVE:
+            await estate.pass_time(0.1)
+        estate.in_sync(group, await estate.observed(group))
+        estate.restart()
+        estate.client.take()
+        await estate.look(estate.lookup.resources[group.key])
+        assert estate.client.take() == ["ListDatasetGroups"]
+
+    asyncio.run(scenario())
+
+
 def test_after_a_restart_what_somebody_changed_meanwhile_is_seen() -> None:
     async def scenario() -> None:
         estate = build(poll=POLL)

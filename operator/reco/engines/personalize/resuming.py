@@ -53,7 +53,9 @@ def resumed(
         entry: the object's entry in the newest list.
         since: as of `settled_since`.
     """
-    if wire.state(entry.raw) is not State.ACTIVE or entry.updated > since:
+    if wire.state(entry.raw) is not State.ACTIVE:
+        return None
+    if entry.updated.replace(microsecond=0) > since:  # the status tells whole seconds
         return None
     region, account = place_of(entry.id)
     return Observed(
