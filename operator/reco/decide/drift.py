@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import DriftPolicy, ManagementPolicy, Reason
 from reco.decide import names, ownership, pictures, refusals
@@ -57,15 +58,21 @@ def meanwhile(situation: Situation, observed: Observed) -> tuple[Action, ...]:
     if not isinstance(desired, Desired) or not situation.changes_any_time:
         return ()
     differing = _differing(observed, desired)
-    applied = resource.status.applied
-    drift = applied is not None and applied.digest == desired.digest
-    if drift and resource.spec.drift_policy is not DriftPolicy.CORRECT:
+    policy = resource.spec.drift_policy
+    left = policy is DriftPolicy.WARN or (policy is DriftPolicy.IGNORE and not forced(resource))
+    if left and _is_drift(resource, desired):
         return ()
     if not differing or not differing.keys() <= desired.mutable:
         return ()
     if refusals.standing(situation, desired) is not None:
         return ()
     return (UpdateExternal(observed, differing, desired),)
+
+
+def _is_drift(resource: Resource, desired: Desired) -> bool:
+    """Whether a difference is somebody else's doing: all that is wanted was applied before."""
+    applied = resource.status.applied
+    return applied is not None and applied.digest == desired.digest
 
 
 def _differing(observed: Observed, desired: Desired) -> dict[str, Any]:
@@ -111,10 +118,9 @@ def _out_of_sync(
     tagging: TagExternal | None,
 ) -> Decision:
     resource = situation.resource
-    applied = resource.status.applied
     update = observed.update
     spec_driven = pictures.spec_driven(situation)
-    drift = applied is not None and applied.digest == desired.digest
+    drift = _is_drift(resource, desired)
     says = _differences(observed, differing, tagging)
     if update is not None and update.state in MOVING:
         beside = {key: value for key, value in differing.items() if update.fields.get(key) != value}
@@ -125,11 +131,7 @@ def _out_of_sync(
                 look_again=situation.timing.busy,
             )
         differing, says = beside, _differences(observed, beside, tagging)
-    if (
-        drift
-        and not forced(situation.resource)
-        and resource.spec.drift_policy is DriftPolicy.IGNORE
-    ):
+    if drift and resource.spec.drift_policy is DriftPolicy.IGNORE and not forced(resource):
         # Tags are not read at every look: a message about them would come and go.
         ignored = _differences(observed, differing, None)
         message = f"drift is ignored: {ignored}" if ignored else f"{observed.name} is as wanted"

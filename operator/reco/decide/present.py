@@ -126,7 +126,7 @@ def _failed(situation: Situation, observed: Observed) -> Decision:
     again = pictures.creating(situation, Reason.CREATING, f"tried again; before: {message}")
     fields = {key: desired.fields[key] for key in desired.mutable & desired.fields.keys()}
     # What can be changed as a whole is never deleted to be made anew: it may hold data.
-    if RULES[resource.key.kind].mended_by_update or (fields and fields == desired.fields):
+    if fields and fields == desired.fields:
         return Decision(
             again,
             (UpdateExternal(observed, fields, desired),),

@@ -40,8 +40,6 @@ class Rules:
 
     stoppable: bool = False
     """Whether a run of it can be stopped."""
-    mended_by_update: bool = False
-    """Whether a failed one is mended by updating it; otherwise it is deleted and made anew."""
     outlives_external: bool = False
     """Whether a finished run stays finished when its external object goes."""
     moving: Reason = Reason.CREATING
@@ -112,7 +110,6 @@ RULES: dict[str, Rules] = {
         details=version_details,
     ),
     "Campaign": Rules(
-        mended_by_update=True,
         complete=rollout.choose_version,
         related={"SolutionVersion": "solutionRef"},
         instead=rollout.stopped,

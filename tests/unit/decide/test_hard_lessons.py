@@ -4,7 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from reco.api.resource import Key, Resource
+from reco.api.vocabulary import ANNOTATION_RECONCILE
 from reco.decide import runs
 from reco.decide.lifecycle import decide
 from reco.decide.model import (
@@ -228,6 +231,31 @@ def test_a_mended_spec_is_applied_while_the_bad_one_does_not_get_on() -> None:
     assert decide(waits).actions == ()
     says = {one["type"]: one["message"] for one in written(campaign, decide(waits))["conditions"]}
     assert says["Ready"] == f"the engine is updating: {doing}"
+
+
+@pytest.mark.parametrize(
+    ("policy", "forced", "repaired"),
+    [
+        ("Correct", False, True),
+        ("Warn", True, False),
+        ("Ignore", False, False),
+        ("Ignore", True, True),
+    ],
+)
+def test_drift_of_what_is_being_made_is_treated_by_policy_as_any_other(
+    policy: str, *, forced: bool, repaired: bool
+) -> None:
+    wanted = Desired("shop_c", {"image": "good"}, tags={}, mutable=frozenset({"image"}))
+    campaign = resource(
+        "Campaign",
+        spec={"driftPolicy": policy},
+        annotations={ANNOTATION_RECONCILE: "now"} if forced else {},
+        status=settled_status(wanted),
+    )
+    creating = observed(campaign, wanted, State.CREATING, fields={"image": "another"})
+    engine = replace(ENGINE, changes_any_time=True)
+    it = situation(campaign, desired=wanted, observation=creating, engine=engine)
+    assert bool(decide(it).actions) is repaired
 
 
 def test_r4_a_training_that_runs_is_left_alone_when_its_class_changes() -> None:

@@ -10,12 +10,11 @@ from reco.api.in_cluster import InClusterSettings, Placement, Resources, S3Endpo
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import (
     ANNOTATION_ADOPT_FROM,
-    API_VERSION,
     GROUP,
     AdoptionPolicy,
     DeletionPolicy,
 )
-from reco.decide import deletion, names
+from reco.decide import deletion, names, runs
 from reco.decide.model import EngineView
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER
 from reco.engines.incluster.objects import quantity
@@ -71,16 +70,7 @@ class Place:
         is_all = not resource.kind.retained_by_default
         if is_all and deletion.policy(resource, self.view) is DeletionPolicy.RETAIN:
             return []
-        return [
-            {
-                "apiVersion": API_VERSION,
-                "kind": resource.key.kind,
-                "name": resource.key.name,
-                "uid": resource.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
+        return [runs.owner_reference(resource)]
 
     def group(self, group: Resource) -> Group:
         """Return what pods are told of their dataset group."""
