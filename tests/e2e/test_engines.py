@@ -90,6 +90,24 @@ def test_it_recommends_and_an_event_changes_what(estate: Estate) -> None:
     within(10, lambda: before[0] not in recommended(estate), "what was watched is not recommended")
 
 
+def test_statuses_say_where_to_go_and_so_do_config_maps_in_the_cluster(estate: Estate) -> None:
+    campaign = estate.get("campaign", "movies-for-you")["status"]
+    tracker = estate.get("eventtracker", "movies")["status"]
+    assert campaign["endpoint"]
+    assert tracker["endpoint"]
+    assert tracker["trackingID"]
+    if estate.class_name == "e2e-personalize":
+        return
+    assert estate.get("configmap", "movies-for-you-endpoint")["data"] == {
+        "endpoint": campaign["endpoint"],
+        "campaignArn": campaign["external"]["arn"],
+    }
+    assert estate.get("configmap", "movies-events-endpoint")["data"] == {
+        "endpoint": tracker["endpoint"],
+        "trackingId": tracker["trackingID"],
+    }
+
+
 def test_several_campaigns_answer_at_one_endpoint(estate: Estate) -> None:
     items = ["i1", "i2", "i3", "i4", "unknown"]
     answer = estate.runtime().get_personalized_ranking(

@@ -74,7 +74,7 @@ def campaign(resource: Resource, references: References, place: Place) -> Render
             pods.config_map(
                 place,
                 resource,
-                service(resource.key.name, "campaign-endpoint"),
+                service(resource.key.name, "endpoint"),
                 "endpoint",
                 {
                     "endpoint": runtime_endpoint(group),
@@ -171,7 +171,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
             pods.config_map(
                 place,
                 resource,
-                service(resource.key.name, "tracker-endpoint"),
+                service(resource.key.name, "events-endpoint"),
                 "endpoint",
                 {"endpoint": events_endpoint(resource), "trackingId": tracking_id(resource)},
             ),
