@@ -77,7 +77,7 @@ def test_what_is_made_can_be_read_and_listed(act: Act[Any], namespace: str) -> N
 def test_a_list_longer_than_a_page_is_complete(
     act: Act[Any], namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reco.loop.kubernetes.PAGE", 3)
+    monkeypatch.setattr("reco.cluster.requests.PAGE", 3)
 
     async def body(store: KubernetesStore) -> None:
         for number in range(8):

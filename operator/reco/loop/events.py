@@ -7,14 +7,15 @@ recorder does it, so that a resource that flaps can't flood the cluster's store.
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER
 from reco.cluster.errors import StoreError, StoreNotFound
+from reco.cluster.requests import MERGE_PATCH, Requests
 
 REPORTER: Final = "reco.dev/operator"
 _SAME_EVENT: Final = timedelta(hours=1)
@@ -22,18 +23,6 @@ _REMEMBERED: Final = 1024
 _NOTE_LIMIT: Final = 1024  # of the events.k8s.io/v1 API, in bytes
 
 logger = logging.getLogger(__name__)
-
-
-class _Requests(Protocol):
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]: ...
 
 
 @dataclass(slots=True)
@@ -46,7 +35,7 @@ class _Series:
 class EventRecorder:
     """Writes Events of `events.k8s.io/v1`."""
 
-    def __init__(self, api: _Requests, instance: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, api: Requests, instance: str, now: Callable[[], datetime]) -> None:
         """Make a recorder.
 
         Args:
@@ -127,7 +116,7 @@ class EventRecorder:
                 series.path,
                 query={"fieldManager": FIELD_MANAGER},
                 body={"series": {"count": series.count, "lastObservedTime": micro_time(now)}},
-                content_type="application/merge-patch+json",
+                content_type=MERGE_PATCH,
             )
         except StoreNotFound:  # Events expire; the next of its kind begins a new one
             del self._known[identity]

@@ -2,19 +2,17 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION, FIELD_MANAGER
+from reco.cluster import requests
 from reco.cluster.api import KubernetesAPI
-from reco.cluster.errors import StoreConflict, StoreNotFound
+from reco.cluster.errors import StoreNotFound
 from reco.loop.events import EventRecorder, micro_time
 from reco.loop.informer import slim
 from reco.loop.lease import LeaseRecord
-
-PAGE: Final = 500
-_MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 class KubernetesStore:
@@ -60,16 +58,7 @@ class KubernetesStore:
 
     async def delete(self, key: Key, uid: str) -> None:
         """Ask for deletion of the resource with this UID."""
-        body = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
-            "propagationPolicy": "Background",
-        }
-        try:
-            await self._api.request("DELETE", path_of(key), body=body)
-        except (StoreNotFound, StoreConflict):
-            return  # gone, or the name is another object's now: ours is gone either way
+        await requests.delete(self._api, path_of(key), uid)
 
     async def patch_status(
         self, key: Key, status_patch: Mapping[str, Any], resource_version: str
@@ -80,7 +69,7 @@ class KubernetesStore:
             f"{path_of(key)}/status",
             query={"fieldManager": FIELD_MANAGER},
             body={"metadata": {"resourceVersion": resource_version}, "status": status_patch},
-            content_type=_MERGE_PATCH,
+            content_type=requests.MERGE_PATCH,
         )
 
     async def set_finalizers(
@@ -94,7 +83,7 @@ class KubernetesStore:
                 path_of(key),
                 query={"fieldManager": FIELD_MANAGER},
                 body={"metadata": metadata},
-                content_type=_MERGE_PATCH,
+                content_type=requests.MERGE_PATCH,
             )
         )
         if resource is not None and resource.deleted is not None and not resource.finalizers:
@@ -127,19 +116,8 @@ class KubernetesStore:
         return parse(slim(answer))
 
     async def _list(self, kind: str, path: str) -> Sequence[Resource]:
-        found: list[Resource] = []
-        token = ""
-        while True:
-            query = {"limit": PAGE} | ({"continue": token} if token else {})
-            page = await self._api.request("GET", path, query=query)
-            found.extend(
-                # Items of a list carry neither their kind nor their version.
-                parse(slim(item | {"kind": kind, "apiVersion": API_VERSION}))
-                for item in page["items"]
-            )
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return found
+        found, _ = await requests.listed(self._api, path, kind=kind, api_version=API_VERSION)
+        return [parse(slim(one)) for one in found]
 
 
 def collection(kind: str, namespace: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from reco.cluster import requests
 from reco.cluster.errors import StoreConflict, StoreError, StoreExists, StoreNotFound
 from reco.engines.incluster.objects import (
     APIS,
@@ -36,7 +37,6 @@ LABEL_CLASS: Final = "reco.dev/engine-class"
 LABEL_OWNER: Final = "reco.dev/owner"
 FIELD_MANAGER: Final = "reco-engine"
 
-_PAGE: Final = 500
 _WATCH_SECONDS: Final = 300
 _RETRY_SECONDS: Final = 2.0
 _GONE_REMEMBERED: Final = 10_000
@@ -45,27 +45,12 @@ _UNREAD: Final[Mapping[str, Sequence[str]]] = {
     "HorizontalPodAutoscaler": ("status",),  # news every 15 s, whatever happens
     "PodDisruptionBudget": ("status",),
 }
-_APPLY: Final = "application/apply-patch+yaml"
-_MERGE: Final = "application/merge-patch+json"
 
 logger = logging.getLogger(__name__)
 
 
-class API(Protocol):
-    """Requests to the Kubernetes API; all raise `StoreError`."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """Send a request and return the JSON object of the answer."""
-        ...
+class API(requests.Requests, Protocol):
+    """All that is asked of the Kubernetes API here."""
 
     async def text(self, path: str, *, query: Mapping[str, str | int] | None = None) -> str:
         """Read what is no JSON."""
@@ -154,25 +139,14 @@ class Cluster:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _list(self, kind: str, namespace: str) -> str:
-        found: dict[ObjectKey, Manifest] = {}
-        token, version = "", ""
-        while True:
-            query: dict[str, str | int] = {"labelSelector": self._selector, "limit": _PAGE}
-            if token:
-                query["continue"] = token
-            page = await self.api.request(
-                "GET",
-                collection(kind, namespace),
-                query=query,
-            )
-            for item in page["items"]:
-                # Items of a list carry neither their kind nor their version.
-                whole = {"apiVersion": APIS[kind][0], "kind": kind, **item}
-                found[key_of(whole)] = whole
-            version = page["metadata"]["resourceVersion"]
-            token = page["metadata"].get("continue", "")
-            if not token:
-                break
+        items, version = await requests.listed(
+            self.api,
+            collection(kind, namespace),
+            kind=kind,
+            api_version=APIS[kind][0],
+            selector=self._selector,
+        )
+        found = {key_of(one): one for one in items}
         here = [
             key
             for key in self._objects
@@ -182,7 +156,7 @@ class Cluster:
             self._remove(self._objects[key])
         for manifest in found.values():
             self._take(manifest)
-        return str(version)
+        return version
 
     async def _watch(self, kind: str, namespace: str, version: str) -> str:
         query: dict[str, str | int] = {
@@ -253,7 +227,7 @@ class Cluster:
             path_of(key_of(manifest)),
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body=manifest,
-            content_type=_APPLY,
+            content_type=requests.APPLY_PATCH,
         )
         self._take({"kind": manifest["kind"], **answer})
 
@@ -283,23 +257,15 @@ class Cluster:
             path_of(key),
             query={"fieldManager": FIELD_MANAGER},
             body={"metadata": {"annotations": dict(annotations)}},
-            content_type=_MERGE,
+            content_type=requests.MERGE_PATCH,
         )
         self._take({"kind": key.kind, **answer})
 
     async def delete(self, manifest: Manifest) -> None:
         """Ask for deletion of exactly this object; what it owns goes first or along with it."""
-        key = key_of(manifest)
-        body = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": manifest["metadata"]["uid"]},
-            "propagationPolicy": "Background",
-        }
-        try:
-            await self.api.request("DELETE", path_of(key), body=body)
-        except (StoreNotFound, StoreConflict):
-            self._remove(manifest)  # gone, or the name is another object's now
+        path = path_of(key_of(manifest))
+        if not await requests.delete(self.api, path, manifest["metadata"]["uid"]):
+            self._remove(manifest)
 
 
 def _owner(manifest: Manifest) -> str | None:
