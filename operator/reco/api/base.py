@@ -66,6 +66,14 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {VALIDATIONS: [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
+def exactly_one(one: str, other: str) -> tuple[str, str]:
+    """Return the CEL rule and message of two fields that exclude one another."""
+    return (
+        f"has(self.{one}) != has(self.{other})",
+        f"must have exactly one of '{one}' and '{other}'",
+    )
+
+
 def without_default(schema: dict[str, Any]) -> None:
     """Keep a field's default out of the CRD: schema extra for fields that exclude one another.
 

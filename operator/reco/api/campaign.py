@@ -14,6 +14,7 @@ from reco.api.base import (
     Reference,
     SharedSpec,
     ShortText,
+    exactly_one,
     immutable,
     rules,
     without_default,
@@ -36,14 +37,7 @@ class DesiredState(StrEnum):
 class Version(ApiModel):
     """Which version to serve: follow one, or pin one by name."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "has(self.follow) != has(self.name)",
-                "must have exactly one of 'follow' and 'name'",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("follow", "name")))
 
     follow: Follow | None = None
     """`Latest`: the newest good SolutionVersion of the Solution."""

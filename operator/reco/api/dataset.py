@@ -16,6 +16,7 @@ from reco.api.base import (
     S3Location,
     SharedSpec,
     TimeZone,
+    exactly_one,
     immutable,
     rules,
 )
@@ -54,14 +55,7 @@ class VolumeSource(ApiModel):
 class Source(ApiModel):
     """Where bulk data lies: a CSV file, or a folder of them."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "has(self.s3) != has(self.persistentVolumeClaim)",
-                "must have exactly one of 's3' and 'persistentVolumeClaim'",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("s3", "persistentVolumeClaim")))
 
     s3: S3Location | None = None
     """The S3 location: `s3://bucket/file.csv`, or `s3://bucket/folder/` for all files in it."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from reco.api.base import URL, ApiModel, Must, Name, ShortText, immutable, rules
+from reco.api.base import URL, ApiModel, Must, Name, ShortText, exactly_one, immutable, rules
 
 Image = Annotated[
     str,
@@ -126,14 +126,7 @@ class Claim(ApiModel):
 class StorageSettings(ApiModel):
     """Where data, events and models are kept."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "has(self.s3) != has(self.persistentVolumeClaim)",
-                "must have exactly one of 's3' and 'persistentVolumeClaim'",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("s3", "persistentVolumeClaim")))
 
     s3: S3Storage | None = None
     """A bucket and a prefix in it."""
@@ -222,7 +215,7 @@ class OnlineStoreSettings(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("has(self.managed) != has(self.url)", "must have exactly one of 'managed' and 'url'"),
+            exactly_one("managed", "url"),
             (
                 "!has(self.passwordSecretRef) || has(self.url)",
                 "passwordSecretRef must be left out unless there is a url",
