@@ -139,6 +139,22 @@ def test_what_is_retained_stays_and_is_adopted_again_without_a_training(estate: 
     assert [name for name in estate.mutations()[len(made) :] if name.startswith("Create")] == []
 
 
+def test_r5_without_any_policy_all_can_be_deleted_and_data_and_models_stay(
+    estate: Estate,
+) -> None:
+    engine_class, *manifests = estate.whole()
+    del engine_class["spec"]["deletionPolicy"]
+    estate.apply([engine_class, *manifests])
+    estate.watch.ready("Campaign", "for-you")
+    estate.watch.ready("EventTracker", "movies")
+    before = estate.external()
+    estate.delete([engine_class, *manifests])
+    estate.watch.gone()
+    assert estate.external() == {
+        what: found for what, found in before.items() if what not in {"campaigns", "trackers"}
+    }
+
+
 def test_deleting_the_namespace_ends_clean(
     estate: Estate, controller_manager: ControlPlane
 ) -> None:

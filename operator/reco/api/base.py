@@ -251,7 +251,8 @@ class SharedSpec(ApiModel):
     takes nothing."""
     deletion_policy: DeletionPolicy | None = None
     """`Delete` or `Retain` the external object when this resource is deleted. Left out, the
-    EngineClass decides; without it, kinds that hold data or cost a training are retained."""
+    EngineClass decides; without it, kinds that hold data or cost a training are retained, and the
+    schemas of such data."""
     drift_policy: DriftPolicy = DriftPolicy.CORRECT
     """What to do when somebody else changed the external object: `Correct`, `Warn`, `Ignore`."""
     tags: Tags | None = None

@@ -61,7 +61,8 @@ class Kind:
     runs_to_completion: bool = False
     """Whether it is a job, so that it has the condition Succeeded."""
     retained_by_default: bool = False
-    """Whether it holds data or cost a training, so that deleting the resource keeps the object."""
+    """Whether deleting the resource keeps the object: it holds data, cost a training, or is what
+    such data can't be without."""
 
     @property
     def singular(self) -> str:
@@ -147,6 +148,7 @@ KINDS: dict[str, Kind] = {
             references=(_CLASS,),
             columns=(_READY, _ENGINE, *_TAIL),
             selectable=(".spec.engineClassName",),
+            retained_by_default=True,
         ),
         Kind(
             name="Dataset",
