@@ -92,14 +92,14 @@ class Estate:
     def runtime(self, campaign: str = "movies-for-you") -> Any:
         """Return a client of the runtime API, as an application has it."""
         endpoint = self.get("campaign", campaign)["status"]["endpoint"]
-        return self._client("personalize-runtime", self.node.reach(endpoint))
+        return self.client("personalize-runtime", self.node.reach(endpoint))
 
     def events(self) -> Any:
         """Return a client of the events API."""
         endpoint = self.get("eventtracker", "movies")["status"]["endpoint"]
-        return self._client("personalize-events", self.node.reach(endpoint))
+        return self.client("personalize-events", self.node.reach(endpoint))
 
-    def _client(self, service: str, url: str) -> Any:
+    def client(self, service: str, url: str) -> Any:
         if (key := f"{service} {url}") not in self._clients:
             self._clients[key] = boto3.client(
                 service,  # type: ignore[call-overload]  # any of the two
