@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, Literal
 
+from hack import slim
 from hack.cache import AssetError, Say, say_with_seconds
 from hack.commands import run
 from hack.images import root_folder
@@ -85,7 +86,7 @@ def _fill_uv_cache(uv: str, target: Target) -> None:
 
 def _base_image(buildah: Buildah, say: Say) -> str:
     """Return the reference of the base made from this machine's Python, made unless it is there."""
-    key = digest([sys.version, sys.base_prefix], [Path(root_folder.__file__)])
+    key = digest([sys.version, sys.base_prefix], [Path(root_folder.__file__), Path(slim.__file__)])
     reference = f"localhost/reco-base:{key}"
     if not buildah.has(reference):
         buildah("rmi", "--all", "--force")  # whatever is there was made on another base

@@ -12,6 +12,7 @@ from typing import Final
 
 from hack import debian
 from hack.cache import AssetError, Say
+from hack.slim import cut_symbols
 
 # Of these packages all libraries are copied: wheels link to them without anyone here knowing.
 WHEEL_LIBRARIES: Final = ("libc6", "libgcc-s1", "libstdc++6")
@@ -20,8 +21,8 @@ CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 ZONES: Final = Path("/usr/share/zoneinfo")
 # Parts of Python's own library for developers, and for screens.
 UNUSED_IN_PYTHON: Final = (
-    "config-*", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test",
-    "tests", "tkinter", "turtle*", "_tkinter*", "_test*", "nis.*", "__pycache__",
+    "config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "dist-packages",
+    "test", "tests", "tkinter", "turtle*", "_tkinter*", "_test*", "nis.*", "__pycache__",
 )  # fmt: skip
 LINKED: Final = re.compile(r"(/\S+) \(0x")  # as ldd prints it
 
@@ -76,13 +77,15 @@ def write_python(root: Path) -> None:
     for name in ("python3", "python"):
         (root / "usr/local/bin" / name).symlink_to(version)
     write_linked([program, *target.glob("lib-dynload/*.so")], root)
+    for library in (*target.glob("lib-dynload/*.so"), *root.glob("usr/lib/libpython*")):
+        cut_symbols(library)
     if ZONES.exists():
         ignored = shutil.ignore_patterns("right", "posix")
         shutil.copytree(ZONES, root / ZONES.relative_to("/"), symlinks=True, ignore=ignored)
 
 
 def package_libraries(package: str) -> list[Path]:
-    """Return the shared libraries of an installed Debian package.
+    """Return the shared libraries of an installed Debian package, without converters of charsets.
 
     Raises:
         AssetError: it is not installed, or this is no Debian.
@@ -94,7 +97,11 @@ def package_libraries(package: str) -> list[Path]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise AssetError(f"an image needs the libraries of Debian's {package}: {error}") from error
     paths = map(Path, listed.stdout.split())
-    return [path for path in paths if ".so" in path.name and path.is_file()]
+    return [
+        path
+        for path in paths
+        if ".so" in path.name and path.is_file() and path.parent.name != "gconv"
+    ]
 
 
 def write_linked(programs: Iterable[Path], root: Path, *, packages: Path | None = None) -> None:
