@@ -8,6 +8,7 @@ counts the bad rows and shows the first ten.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -62,7 +63,8 @@ class _Counted:
         self._file: BinaryIO | None = None
 
     def open(self) -> BinaryIO:
-        self._file = self._source.store.open(self._entry.key)
+        with _readable():
+            self._file = self._source.store.open(self._entry.key)
         return self._file
 
     def position(self) -> int:
@@ -171,10 +173,17 @@ def _judge(task: ImportTask, findings: _Findings) -> None:
 
 
 def _files(task: ImportTask) -> tuple[Source, Sequence[Entry]]:
-    try:
+    with _readable():
         sources = Sources(task.sources, task.sources_path, apart_from=task.group.storage)
         source = sources.open(task.source)
         return source, list(source.files())
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Refuse, in the service's words, a source that is not there or may not be read."""
+    try:
+        yield
     except NotFound as error:
         raise Refused(Outcome.NOT_FOUND, f"{_INVALID_LOCATION} {error}") from error
     except AccessDenied as error:
