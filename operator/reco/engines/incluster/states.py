@@ -175,13 +175,15 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
     phase = (newest.get("status") or {}).get("phase")
     name = newest["metadata"]["name"]
     if phase == "Running" and newest["metadata"].get("deletionTimestamp") is not None:
-        lost = "its node does not answer, or its pod is ending: to give it up, delete this resource"
-        return Ran(State.RUNNING, doing=f"pod {name}: {lost}")
+        lost = _disruption(newest) or "its node does not answer, or its pod is ending"
+        again = "tried again once it has ended; to give it up, delete this resource"
+        return Ran(State.RUNNING, doing=f"pod {name}: {lost}: {again}")
     if phase == "Running":
         return Ran(State.RUNNING, pod=name)
     problem = pod_problem([newest])
     if phase == "Failed":
-        return Ran(State.RUNNING, doing=f"tried again; before: {problem or 'its pod failed'}")
+        before = _disruption(newest) or problem or "its pod failed"
+        return Ran(State.RUNNING, doing=f"tried again; before: {before}")
     return Ran(State.CREATING, doing=problem)
 
 

@@ -165,6 +165,25 @@ def test_a_pod_on_a_lost_node_is_told() -> None:
     assert "delete this resource" in (seen.doing or "")
 
 
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("EvictionByEvictionAPI", "its pod was evicted"),
+        ("DeletionByPodGC", "its node was lost"),
+        ("TerminationByKubelet", "its node was short of resources"),
+    ],
+)
+def test_disruptions_are_told_apart_while_a_pod_ends_and_when_it_has(
+    reason: str, text: str
+) -> None:
+    why = [true("DisruptionTarget", reason=reason)]
+    ending = pod("p", phase="Running", conditions=why)
+    ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+    assert text in (ran(job(), [ending], advice=ADVICE).doing or "")
+    seen = ran(job(), [ended(75, conditions=why)], advice=ADVICE)
+    assert (seen.doing or "").startswith(f"tried again; before: {text}")
+
+
 def test_a_pod_that_is_tried_again_says_what_happened_before() -> None:
     seen = ran(job(), [ended(75, message="")], advice=ADVICE)
     assert seen.state is State.RUNNING
