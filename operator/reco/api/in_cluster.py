@@ -193,6 +193,9 @@ class ServingPlacement(Placement):
     """Percent of the CPU asked for at which rankers are added."""
     scale_down_seconds: int = Field(default=300, ge=0, le=3600)
     """For how long fewer rankers must have been enough before any is taken away."""
+    progress_deadline_seconds: int = Field(default=600, ge=10, le=86_400)
+    """For how long rankers of a new version, say, may not get ready before the campaign says that
+    they fail; the old ones serve on, and the new ones go on trying."""
     requests_per_second_per_replica: int = Field(default=200, ge=1, le=100_000)
     """Measured capacity of one ranker, by which `minProvisionedTPS` becomes a number of them."""
 

@@ -129,11 +129,18 @@ def _serving() -> dict[str, Any]:
 
 
 def deployment(
-    place: Place, resource: Resource, name: str, program: Program, *, replicas: int | None = None
+    place: Place,
+    resource: Resource,
+    name: str,
+    program: Program,
+    *,
+    replicas: int | None = None,
+    progress_seconds: int = 600,
 ) -> dict[str, Any]:
     """Return a Deployment that never has fewer pods than it had before while it is rolled.
 
-    Without `replicas` an autoscaler sets their number.
+    Without `replicas` an autoscaler sets their number. When it got no further for
+    `progress_seconds`, it says so.
     """
     labels = place.labels(resource, program.role)
     spec: dict[str, Any] = {
@@ -142,7 +149,7 @@ def deployment(
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
-        "progressDeadlineSeconds": 600,
+        "progressDeadlineSeconds": progress_seconds,
         "revisionHistoryLimit": 3,
         "template": template(
             place,

@@ -63,7 +63,13 @@ def campaign(resource: Resource, references: References, place: Place) -> Render
         volumes=place.volumes(),
     )
     name = campaign_service(names.external_name(resource), resource.key.namespace)
-    rankers = pods.deployment(place, resource, name, program)
+    rankers = pods.deployment(
+        place,
+        resource,
+        name,
+        program,
+        progress_seconds=place.settings.serving.progress_deadline_seconds,
+    )
     rankers["spec"]["template"]["metadata"]["annotations"] = {ANNOTATION_VERSION: id_of(version)}
     return Rendered(
         [
