@@ -57,13 +57,31 @@ class ValkeyServer(Server):
     It keeps what it was told through ``kill`` and ``start``: append-only, synced with every write.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, maxmemory: str = "0") -> None:
-        """Keep data and log below ``folder``; nothing runs yet."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        maxmemory: str = "0",
+        address: str = LOOPBACK,
+        password: str = "",
+    ) -> None:
+        """Choose; nothing runs yet.
+
+        Args:
+            folder: data and log go below it.
+            port: where it listens; a free one by default.
+            maxmemory: bytes, or such as ``3mb``, after which it refuses writes; 0 for no limit.
+            address: of this machine, where it listens; pods do not reach loopback.
+            password: asked of clients, unless empty.
+        """
         self._folder = folder
+        self._address = address
         self._port = port or free_port()
         self._maxmemory = maxmemory
+        self._password = password
         self._process: Process | None = None
-        self.url = f"redis://{LOOPBACK}:{self._port}/0"
+        self.url = f"redis://{address}:{self._port}/0"
 
     @override
     def start(self) -> None:
@@ -76,7 +94,7 @@ class ValkeyServer(Server):
         self._folder.mkdir(parents=True, exist_ok=True)
         program, environment = locate()
         options = {
-            "bind": LOOPBACK,
+            "bind": self._address,
             "port": str(self._port),
             "dir": str(self._folder),
             "save": "",
@@ -84,6 +102,7 @@ class ValkeyServer(Server):
             "appendfsync": "always",
             "maxmemory": self._maxmemory,
             "maxmemory-policy": "noeviction",
+            "requirepass": self._password,
         }
         command = [str(program)]
         for name, value in options.items():
@@ -119,14 +138,16 @@ class ValkeyServer(Server):
             os.kill(self._process.pid, number)
 
     def _problem(self) -> str | None:
-        """Say why it is not ready: it answers PING with PONG once its data is loaded."""
+        """Say why it is not ready: it answers PING, or asks who is there, once all is loaded."""
         try:
-            with socket.create_connection((LOOPBACK, self._port), timeout=1) as connection:
+            with socket.create_connection((self._address, self._port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
                 answer = connection.recv(64)
         except OSError as error:
             return str(error)
-        return None if answer.startswith(b"+PONG") else answer.decode(errors="replace")
+        return (
+            None if answer.startswith((b"+PONG", b"-NOAUTH")) else answer.decode(errors="replace")
+        )
 
 
 def _unpack(home: Path, say: Say) -> None:

@@ -1,8 +1,10 @@
 """A data plane of real processes: a store, a ranker, a collector, a consumer, a runtime."""
 
 import hashlib
+import json
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -160,6 +162,17 @@ class Stack:
             for line in lines
             if line.partition(" ")[0].partition("{")[0] == name
         )
+
+    def readiness(self, pod: str) -> str:
+        """Return `ok`, or why a pod is not ready."""
+        try:
+            with urllib.request.urlopen(f"{self.url(pod)}/readyz", timeout=5) as answer:
+                return str(json.load(answer)["status"])
+        except urllib.error.HTTPError as error:
+            with error:
+                return str(json.load(error)["message"])
+        except OSError:
+            return "away"
 
     def stop(self) -> None:
         """End every pod."""

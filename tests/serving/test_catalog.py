@@ -14,6 +14,8 @@ import pytest
 
 from hack.processes import LOOPBACK, Process, free_port
 from hack.s3 import S3Server
+from hack.valkey import ValkeyServer
+from reco.serving.catalog import NOT_ASKED
 from reco.storage import ObjectStore, claim, open_storage, write
 from reco.workload.storage import (
     CurrentData,
@@ -22,7 +24,14 @@ from reco.workload.storage import (
     SnapshotManifest,
     VersionManifest,
 )
-from reco.workload.tasks import S3, CatalogTask, Group, Storage
+from reco.workload.tasks import (
+    PASSWORD_VARIABLE,
+    S3,
+    CatalogTask,
+    Group,
+    OnlineStore,
+    Storage,
+)
 
 OWNER = Owner(cluster="c", namespace="shop", name="movies", uid="1")
 PLACES = Places("shop_movies")
@@ -86,8 +95,18 @@ def store(group: Group) -> ObjectStore:
 def start(tmp_path: Path, group: Group) -> Iterator[Start]:
     running: list[Catalog] = []
 
-    def run(given: Group = group, sources: S3 = S3(), **environment: str) -> Catalog:  # noqa: B008 - frozen
-        task = CatalogTask(group=given, sources=sources, sources_path=str(tmp_path / "sources"))
+    def run(
+        given: Group = group,
+        sources: S3 = S3(),  # noqa: B008 - frozen
+        online_store: OnlineStore | None = None,
+        **environment: str,
+    ) -> Catalog:
+        task = CatalogTask(
+            group=given,
+            sources=sources,
+            sources_path=str(tmp_path / "sources"),
+            online_store=online_store,
+        )
         running.append(Catalog(task, tmp_path, environment))
         return running[-1]
 
@@ -325,3 +344,26 @@ def test_a_bucket_is_listed_by_pages_and_manifests_are_read_once(
             assert len(catalog("/versions")[1]["versions"]) == 5
         assert (tmp_path / "moto.log").read_text().count(" HTTP/1.1") == before + 3
         assert catalog.delete("/group") == (200, {})
+
+
+def test_an_online_store_of_one_s_own_is_looked_after_and_keeps_nobody_from_the_storage(
+    tmp_path: Path, start: Start
+) -> None:
+    with ValkeyServer(tmp_path / "store", password="right") as server:
+        store = OnlineStore(url=server.url)
+        wrong = start(online_store=store, **{PASSWORD_VARIABLE: "wrong"})
+        while (told := wrong("/readyz"))[1]["message"] in {"starting", NOT_ASKED}:
+            time.sleep(0.05)
+        assert told[0] == 503
+        assert "refuses the password" in told[1]["message"]
+        assert "passwordSecretRef" in told[1]["message"]
+        assert wrong("/versions")[0] == 200
+
+        right = start(online_store=store, **{PASSWORD_VARIABLE: "right"})
+        right.until("/readyz", 200)
+        server.stop()
+        told = right.until("/readyz", 503)["message"]
+        assert "spec.inCluster.onlineStore.url" in told
+        assert right.delete("/group") == (200, {})
+        server.start()
+        right.until("/readyz", 200)

@@ -1,8 +1,6 @@
 """Keys of one store that groups of the same name in two clusters would share."""
 
 import json
-import urllib.error
-import urllib.request
 
 import pytest
 import redis
@@ -19,17 +17,6 @@ def owned(stack: Stack, owner: object = OWNER, **options: object) -> Group:
     return stack.group.model_copy(update={"owner": owner, **options})
 
 
-def readiness(stack: Stack, pod: str) -> str:
-    try:
-        with urllib.request.urlopen(f"{stack.url(pod)}/readyz", timeout=5) as answer:
-            return str(json.load(answer)["status"])
-    except urllib.error.HTTPError as error:
-        with error:
-            return str(json.load(error)["status"])
-    except OSError:
-        return "away"
-
-
 def owner(stack: Stack) -> dict[str, str]:
     with redis.Redis.from_url(stack.store.url) as client:
         found: dict[str, str] = json.loads(client.get(Keys(GROUP).owner) or b"{}")
@@ -44,9 +31,9 @@ def test_the_keys_of_another_cluster_s_group_keep_a_pod_from_being_ready(
     task = {"collector": stack.collector, "consumer": stack.consumer}[role]
     ours = stack.launch(role, task(), "ours")
 
-    until(lambda: "OwnedElsewhere" in readiness(stack, "ours"))
+    until(lambda: "OwnedElsewhere" in stack.readiness("ours"))
 
-    told = readiness(stack, "ours")
+    told = stack.readiness("ours")
     assert "belongs to other/shop/movies" in told
     assert "reco.dev/adopt-from=other/shop/movies" in told
     assert told in ours.log.read_text()
@@ -68,7 +55,7 @@ def test_keys_can_be_handed_over_and_are_kept_by_a_resource_made_anew(stack: Sta
     assert owner(stack) == OWNER.model_dump()
     never = owned(stack, made_anew, adopt_own=False)
     stack.launch("collector", stack.collector(group=never), "never")
-    until(lambda: "earlier resource of this name" in readiness(stack, "never"))
+    until(lambda: "earlier resource of this name" in stack.readiness("never"))
     stack.start("consumer", stack.consumer(group=owned(stack, made_anew)), "anew")
     assert owner(stack) == made_anew.model_dump()
 
@@ -77,4 +64,4 @@ def test_what_is_no_owner_is_left_alone(stack: Stack) -> None:
     with redis.Redis.from_url(stack.store.url) as client:
         client.set(Keys(GROUP).owner, "somebody's")
     stack.launch("consumer", stack.consumer())
-    until(lambda: "is not reco's" in readiness(stack, "consumer"))
+    until(lambda: "is not reco's" in stack.readiness("consumer"))

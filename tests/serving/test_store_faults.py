@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 from botocore.exceptions import ClientError
 
 from hack.valkey import ValkeyServer
@@ -78,3 +79,24 @@ def test_a_full_store_refuses_events_and_takes_them_again_when_the_log_is_writte
             put(stack.client("personalize-events", "collector", attempts=8), event("i1"))
         finally:
             stack.stop()
+
+
+def test_a_store_that_takes_nothing_is_told_by_the_consumer_and_refused_by_collectors(
+    stack: Stack,
+) -> None:
+    stack.start("collector", stack.collector())
+    stack.start("consumer", stack.consumer())
+    events = stack.client("personalize-events", "collector")
+    put(events, event("i1"), userId="u1")
+    with redis.Redis.from_url(stack.store.url) as client:
+        client.config_set("maxmemory", 1)
+        until(lambda: "is full" in stack.readiness("consumer"))
+        assert "maxMemory" in stack.readiness("consumer")
+        assert stack.readiness("collector") == "ok", "it must be reached, to refuse"
+        with pytest.raises(ClientError) as caught:
+            put(events, event("i2"), userId="u1")
+        assert caught.value.response["Error"]["Code"] == "ServiceUnavailableException"
+        client.config_set("maxmemory", 0)
+    until(lambda: stack.readiness("consumer") == "ok")
+    put(events, event("i3"), userId="u1")
+    until(lambda: stack.metric("consumer", "reco_rows_logged_total") == 2)

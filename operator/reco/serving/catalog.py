@@ -1,7 +1,9 @@
 """`reco serve catalog`: tells what lies in a group's storage, and deletes from it when told to.
 
 It has the credentials; the operator has none and asks. The group is claimed before the pod is
-ready: what belongs to another resource keeps it from being so, with the reason at `/readyz`.
+ready: what belongs to another resource keeps it from being so, with the reason at `/readyz`. So
+does an online store that can't be used, where it is a user's own; requests are answered all the
+same, for they are about storage.
 
 | request | answer |
 | --- | --- |
@@ -20,17 +22,19 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import orjson
+from redis.exceptions import RedisError
 from typing_extensions import override
 
 from reco.serving.contents import Contents, InUse
 from reco.serving.http import Application, Message, Receive, Send
 from reco.serving.metrics import Metrics
+from reco.serving.online import connect, meaning
 from reco.serving.server import Pod, run
 from reco.storage import (
     Sources,
@@ -49,7 +53,7 @@ from reco.workload.addresses import (
     READY,
 )
 from reco.workload.results import Outcome
-from reco.workload.tasks import CatalogTask
+from reco.workload.tasks import CatalogTask, OnlineStore
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,9 @@ _ETAG: Final = b"etag"
 CHECK_SECONDS: Final = 15.0
 """How often storage is looked at when nobody asks."""
 CLAIM_SECONDS: Final = 5.0
+NOT_ASKED: Final = "the online store was not asked yet"
+STORE_SECONDS: Final = 2.0
+STORE_TIMEOUT: Final = 2.0
 _ELSEWHERE: Final = f"{Outcome.OWNED_ELSEWHERE}: "
 _LET_GO: Final = frozenset({CATALOG_DATASETS, CATALOG_GROUP, CATALOG_SNAPSHOTS})
 """What may be deleted in a group that is another's: nothing of ours is there, so nothing goes."""
@@ -80,6 +87,7 @@ class Catalog(Application):
         super().__init__({}, Metrics())
         self._owner = task.group.owner.uid.encode()
         self._contents = contents
+        self.store_problem = NOT_ASKED if task.online_store is not None else None
         self._acts: dict[tuple[str, str, int], Callable[..., Any]] = {
             ("GET", CATALOG_VERSIONS, 0): contents.versions,
             ("GET", CATALOG_SNAPSHOTS, 0): contents.snapshots,
@@ -101,7 +109,7 @@ class Catalog(Application):
         status, body = 200, b"{}"
         try:
             if path == READY:
-                self._check_ready()
+                self._check_ready(self.store_problem)
             else:
                 body = orjson.dumps(await asyncio.to_thread(self._chosen(scope)) or {})
         except _Answer as answer:
@@ -119,8 +127,8 @@ class Catalog(Application):
             status, body = 304, b""
         await self._send(send, status, body, (_ETAG, tag))
 
-    def _check_ready(self) -> None:
-        problem = "draining" if self.draining else self.problem
+    def _check_ready(self, other: str | None = None) -> None:
+        problem = "draining" if self.draining else self.problem or other
         if problem:
             raise _Answer(503, problem)
 
@@ -167,25 +175,41 @@ def _built(task: CatalogTask) -> Pod:
     sources = Sources(task.sources, task.sources_path, apart_from=storage)
     contents = Contents(open_storage(storage), task.group, sources)
     app = Catalog(task, contents)
-    return app, _working(contents, app)
+    return app, _working(contents, task.online_store, app)
 
 
 @asynccontextmanager
-async def _working(contents: Contents, app: Application) -> AsyncIterator[None]:
-    """Claim the group, however long it takes, then keep an eye on storage."""
+async def _working(
+    contents: Contents, store: OnlineStore | None, app: Catalog
+) -> AsyncIterator[None]:
+    """Claim the group, however long it takes, then keep an eye on storage and online store."""
     while problem := await asyncio.to_thread(_problem, contents.claim):
         app.problem = problem
         await asyncio.sleep(CLAIM_SECONDS)
-    watching = asyncio.create_task(_watch(contents, app))
+    watching = [asyncio.create_task(_watch(contents, app))]
+    if store is not None:
+        watching.append(asyncio.create_task(_watch_store(store, app)))
     try:
         yield
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
 
-async def _watch(contents: Contents, app: Application) -> None:
+async def _watch_store(store: OnlineStore, app: Catalog) -> None:
+    async with connect(store, timeout=STORE_TIMEOUT) as client:
+        while True:
+            try:
+                await client.echo("")
+            except RedisError as error:
+                app.store_problem = meaning(error)
+            else:
+                app.store_problem = None
+            await asyncio.sleep(STORE_SECONDS)
+
+
+async def _watch(contents: Contents, app: Catalog) -> None:
     while True:
         await asyncio.sleep(CHECK_SECONDS)
         app.problem = await asyncio.to_thread(_problem, contents.check)

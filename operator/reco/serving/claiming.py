@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from reco.serving.history import Keys
 from reco.serving.http import Application
+from reco.serving.online import meaning
 from reco.serving.stream import PAUSE_SECONDS
 from reco.workload.claims import refusal
 from reco.workload.results import Outcome
@@ -56,10 +57,7 @@ async def await_claim(client: Redis, group: Group, app: Application) -> None:
         try:
             problem, seconds = await claim(client, group), AGAIN_SECONDS
         except RedisError as error:
-            problem, seconds = (
-                f"{Outcome.UNAVAILABLE}: the online store fails: {error}",
-                PAUSE_SECONDS,
-            )
+            problem, seconds = meaning(error), PAUSE_SECONDS
         if problem is None:
             return
         if problem != app.problem:

@@ -1,4 +1,8 @@
-"""`reco serve consumer`: takes events from the stream to histories and to the offline log."""
+"""`reco serve consumer`: takes events from the stream to histories and to the offline log.
+
+Nobody calls it, so its readiness is free to tell what collectors can't, for they must go on
+refusing: that the online store takes nothing just now.
+"""
 
 import asyncio
 import logging
@@ -20,7 +24,7 @@ from reco.serving.folding import CLAIM_SECONDS, Folder, Limits
 from reco.serving.history import Keys
 from reco.serving.http import Application
 from reco.serving.metrics import Metrics
-from reco.serving.online import connect
+from reco.serving.online import connect, meaning
 from reco.serving.server import Pod, run
 from reco.serving.stream import PAUSE_SECONDS, Reader, await_groups, pause, trim
 from reco.workload.storage import Places
@@ -32,6 +36,7 @@ NAME_VARIABLE: Final = "RECO_CONSUMER_NAME"
 """This consumer's name; the host's without it. No two may have the same at a time."""
 TIMEOUT: Final = 10.0
 _TRIM_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -90,9 +95,25 @@ async def consuming(task: ConsumerTask, client: Redis, app: Application) -> Asyn
         await pause(_TRIM_SECONDS, stop)
 
     await await_groups(client, keys.stream)
+
+    async def check() -> None:
+        # Changes nothing, and is refused like any other write: the pod's readiness tells.
+        try:
+            await client.setrange(keys.owner, 0, "")
+        except RedisError as error:
+            app.problem = meaning(error)
+        else:
+            app.problem = None
+        await pause(_CHECK_SECONDS, stop)
+
     tasks = [
         asyncio.create_task(_repeat(step, stop), name=name)
-        for step, name in ((folder.step, "fold"), (log.step, "log"), (tidy, "trim"))
+        for step, name in (
+            (folder.step, "fold"),
+            (log.step, "log"),
+            (tidy, "trim"),
+            (check, "check"),
+        )
     ]
     for one in tasks:
         app.needs(one)

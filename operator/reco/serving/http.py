@@ -120,7 +120,9 @@ class Application:
             return 200, b'{"status":"ok"}'
         if path == READY:
             problem = "draining" if self.draining else self.problem
-            return 503 if problem else 200, answers.encoded({"status": problem or "ok"})
+            if problem:
+                return 503, answers.encoded({"message": problem})
+            return 200, b'{"status":"ok"}'
         if path == METRICS:
             return 200, self.metrics.page(), (b"content-type", b"text/plain; version=0.0.4")
         status, body, more = answers.failed(ServiceError("UnknownOperationException", "", 404))

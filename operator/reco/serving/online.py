@@ -1,4 +1,4 @@
-"""Reading users' recent events, and never waiting for a store that doesn't answer."""
+"""The online store as a client has it: what its failures mean, and reads that never wait for it."""
 
 import asyncio
 import logging
@@ -8,10 +8,17 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    RedisError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from reco.serving.history import Keys
+from reco.workload.results import Outcome
 from reco.workload.tasks import PASSWORD_VARIABLE, OnlineStore
 
 logger = logging.getLogger(__name__)
@@ -40,6 +47,25 @@ def connect(store: OnlineStore, *, timeout: float, connections: int = CONNECTION
         socket_connect_timeout=timeout,
         max_connections=connections,
         retry=Retry(NoBackoff(), 0),
+    )
+
+
+def meaning(error: RedisError) -> str:
+    """Return what a failure of the store means, and what to do."""
+    if isinstance(error, (AuthenticationError, AuthorizationError, NoPermissionError)):
+        return (
+            f"{Outcome.ACCESS_DENIED}: the online store refuses the password: {error}. Put the"
+            " Secret of spec.inCluster.onlineStore.passwordSecretRef right, then restart the"
+            " Deployments of its namespace, for pods read it when they start"
+        )
+    if isinstance(error, OutOfMemoryError):
+        return (
+            f"{Outcome.UNAVAILABLE}: the online store is full and refuses events: {error} Raise"
+            " spec.inCluster.onlineStore.managed.maxMemory, or maxmemory of a server of your own"
+        )
+    return (
+        f"{Outcome.UNAVAILABLE}: the online store fails: {error}. If it is a server of your own,"
+        " check that it runs, spec.inCluster.onlineStore.url and what the network lets through"
     )
 
 

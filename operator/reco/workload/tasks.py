@@ -101,6 +101,8 @@ class CatalogTask(Task):
     sources: S3 = S3()
     """The endpoint of sources given as `s3://bucket/key`."""
     sources_path: str = SOURCES
+    online_store: OnlineStore | None = None
+    """One that is not run for the group: nobody else looks after it."""
     port: int = 8080
 
 

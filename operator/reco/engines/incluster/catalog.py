@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from reco.cluster.errors import StoreError
 from reco.engines.incluster.cluster import API
 from reco.engines.incluster.failures import classed
 from reco.workload.addresses import (
@@ -19,8 +18,6 @@ from reco.workload.addresses import (
     CATALOG_SOURCE,
     CATALOG_VERSIONS,
     OWNER_HEADER,
-    PORT,
-    READY,
     SERVICE_PORT,
     catalog_service,
 )
@@ -122,15 +119,6 @@ class Catalogs:
         """Delete everything that a group keeps in storage."""
         await self._send("DELETE", namespace, group, CATALOG_GROUP, {OWNER_HEADER: uid})
         self._versions.pop((namespace, group), None)
-
-    async def problem(self, namespace: str, pod: str) -> str | None:
-        """Return why a catalog's pod is not ready, in its own words, or None."""
-        path = f"/api/v1/namespaces/{namespace}/pods/http:{pod}:{PORT}/proxy{READY}"
-        try:
-            await self._api.request("GET", path)
-        except StoreError as error:
-            return str(error).partition(": HTTP ")[2].partition(": ")[2] or str(error)
-        return None
 
     async def _get(self, namespace: str, group: str, path: str) -> dict[str, Any]:
         return await self._send("GET", namespace, group, path, {})

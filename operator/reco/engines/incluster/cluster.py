@@ -21,6 +21,7 @@ from reco.engines.incluster.objects import (
     key_of,
     path_of,
 )
+from reco.workload.addresses import PORT, READY
 
 WATCHED: Final = (
     "ConfigMap",
@@ -217,6 +218,15 @@ class Cluster:
         except StoreError:
             return None  # the pod has not begun, or has just ended: what it logs is an extra
         return lines[-1] if lines else None
+
+    async def problem(self, namespace: str, pod: str) -> str | None:
+        """Return why a pod of the data plane is not ready, in its own words, or None."""
+        path = f"/api/v1/namespaces/{namespace}/pods/http:{pod}:{PORT}/proxy{READY}"
+        try:
+            await self.api.request("GET", path)
+        except StoreError as error:
+            return str(error).partition(": HTTP ")[2].partition(": ")[2] or str(error)
+        return None
 
     # Changing
 

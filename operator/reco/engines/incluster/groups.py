@@ -59,13 +59,23 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
 
 
 def _catalog(place: Place, resource: Resource) -> dict[str, Any]:
+    environment = [*place.storage_environment(), *place.source_environment()]
+    store = None
+    if place.settings.online_store.managed is None:
+        store = place.online_store(resource)
+        environment += place.store_environment(resource)
     program = Program(
         role="catalog",
         arguments=("serve", "catalog"),
-        task=CatalogTask(group=place.claimant(resource), sources=place.sources(), port=PORT),
+        task=CatalogTask(
+            group=place.claimant(resource),
+            sources=place.sources(),
+            online_store=store,
+            port=PORT,
+        ),
         placement=place.settings.events,
         default=_SMALL,
-        environment=[*place.storage_environment(), *place.source_environment()],
+        environment=environment,
         volumes=place.volumes(),
     )
     return pods.deployment(place, resource, catalog_name(resource), program, replicas=1)

@@ -68,27 +68,29 @@ async def record(_: Known, __: Seen) -> Judged:
 
 
 async def group(known: Known, seen: Seen) -> Judged:
-    """Judge a group: what of it runs, and what its catalog says of the storage."""
-    judged = _rolling(seen)
-    if judged.state is State.CREATING or judged.update is not None:
-        namespace = seen.resource.key.namespace
-        for pod in seen.of("Pod"):
-            if (
-                not pods.plays(pod, "catalog")
-                or (pod.get("status") or {}).get("phase") != "Running"
-            ):
-                continue
-            if pod in states.ready_pods([pod]):
-                continue
-            problem = await known.catalogs.problem(namespace, pod["metadata"]["name"])
-            if problem is not None:
-                return _told(judged, f"the catalog is not ready: {problem}")
+    """Judge a group: what of it runs, and what its catalog says of storage and online store."""
+    return await _explained(known, seen, _rolling(seen), "catalog")
+
+
+async def _explained(known: Known, seen: Seen, judged: Judged, *roles: str) -> Judged:
+    """Add why something is not rolled out, in the words of a pod that runs and is not ready."""
+    if judged.state is not State.CREATING and judged.update is None:
+        return judged
+    waiting = [
+        (role, pod["metadata"]["name"])
+        for role in roles
+        for pod in seen.of("Pod")
+        if pods.plays(pod, role)
+        and (pod.get("status") or {}).get("phase") == "Running"
+        and not states.ready_pods([pod])
+    ]
+    for role, pod in waiting:
+        problem = await known.cluster.problem(seen.resource.key.namespace, pod)
+        if problem is not None:
+            text = f"the {role} is not ready: {problem}"
+            extra = judged.extra if judged.update is None else {ROLLED_OUT: text}
+            return replace(judged, doing=text, extra=extra)
     return judged
-
-
-def _told(judged: Judged, text: str) -> Judged:
-    extra = judged.extra if judged.update is None else {ROLLED_OUT: text}
-    return replace(judged, doing=text, extra=extra)
 
 
 async def dataset(known: Known, seen: Seen) -> Judged:
@@ -293,13 +295,17 @@ def _version_of(pod: Manifest) -> str | None:
     return str(value) if value is not None else None
 
 
-async def tracker(_: Known, seen: Seen) -> Judged:
-    """Judge an event tracker: how far it is rolled out, and where it takes events."""
+async def tracker(known: Known, seen: Seen) -> Judged:
+    """Judge an event tracker: how far it is rolled out, where it takes events, or why it can't.
+
+    Collectors are ready to refuse what the online store does not take; the consumer says so.
+    """
     details = {
         "tracking_id": serving.tracking_id(seen.resource),
         "endpoint": serving.events_endpoint(seen.resource),
     }
-    return replace(_rolling(seen), details=details)
+    judged = await _explained(known, seen, _rolling(seen), "consumer", "collector")
+    return replace(judged, details=details)
 
 
 def _rolling(seen: Seen) -> Judged:

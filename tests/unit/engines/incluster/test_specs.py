@@ -14,8 +14,10 @@ from reco.decide.references import References
 from reco.engines.incluster.drivers import DRIVERS
 from reco.engines.incluster.engine import settings_of
 from reco.engines.incluster.place import Place
+from reco.engines.incluster.pods import task_of
 from reco.engines.incluster.rendering import Rendered
 from reco.engines.incluster.serving import replicas
+from reco.workload.tasks import CatalogTask, OnlineStore
 from tests.support.situations import resource
 
 LONG = ("a-very-long-name-" * 15)[:250] + "end"
@@ -176,11 +178,12 @@ def test_objects_of_one_name_and_several_kinds_do_not_meet() -> None:
     assert len(everything) == len(set(everything))
 
 
-def test_an_online_store_of_one_s_own_is_not_run() -> None:
+def test_an_online_store_of_one_s_own_is_not_run_but_looked_after() -> None:
     own = {"url": "rediss://valkey:6380", "passwordSecretRef": {"name": "valkey"}}
-    assert "StatefulSet" not in {
-        one["kind"] for one in objects("DatasetGroup", place(onlineStore=own))
-    }
+    catalog, *others = objects("DatasetGroup", place(onlineStore=own))
+    assert "StatefulSet" not in {one["kind"] for one in others}
+    assert task_of(catalog, CatalogTask).online_store == OnlineStore(url=own["url"])
+    assert task_of(objects("DatasetGroup", place())[0], CatalogTask).online_store is None
 
 
 def test_a_job_queues_where_the_class_says() -> None:
