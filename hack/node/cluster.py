@@ -1,11 +1,13 @@
 """Brings up the programs of a node in the namespaces that its keeper holds."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -134,6 +136,16 @@ class NodeCluster(Cluster):
         )
         if done.returncode != 0:
             raise ProcessError(f"{archive} can't be imported: {done.stderr.strip()}")
+
+    @contextmanager
+    def frozen(self, program: str) -> Iterator[None]:
+        """Let one of the node's programs, such as ``kubelet``, hold still meanwhile."""
+        group = self._processes[program].pid
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(group, signal.SIGCONT)
 
     # --- parts ------------------------------------------------------------------------------
 

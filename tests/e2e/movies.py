@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from hack.s3 import S3Server
 from tests.cluster.emulated import interactions
 from tests.cluster.watching import condition, says
 from tests.e2e.estate import Estate, Manifest, watched, within
 
-NAME = "e2e-faults"
-"""Of the class, the namespace and the bucket."""
 MOVIES = "movies-for-you"
 SOURCE = "interactions/interactions.csv"
 PATIENCE = 240
@@ -51,7 +51,8 @@ def recommended(estate: Estate, user: str) -> set[str]:
 
 
 def put(estate: Estate, content: str) -> None:
-    estate.s3.upload(NAME, SOURCE, content)
+    """Put interactions into the bucket, which has the namespace's name."""
+    estate.s3.upload(estate.namespace, SOURCE, content)
 
 
 def looked_at(estate: Estate, ask: str = "reconcile-requested-at") -> None:
@@ -73,6 +74,22 @@ def last_import(estate: Estate, text: str) -> str:
 
 def imports(estate: Estate) -> set[str]:
     return {one["metadata"]["name"] for one in estate.watch.all("DatasetImportJob")}
+
+
+def refused(estate: Estate, *reasons: str, ask: str = "reconcile-requested-at") -> None:
+    """Assert that the source is refused for these reasons, and not read again."""
+    known = imports(estate)
+    looked_at(estate, ask)
+    estate.watch.until(lambda _: imports(estate) - known, "the source is read", timeout=30)
+
+    def told(_: object) -> bool:
+        found = condition(estate.watch.get("Dataset", "movies-interactions"), "LastImportSucceeded")
+        return found.get("status") == "False" and all(one in found["message"] for one in reasons)
+
+    estate.watch.until(told, f"it says {reasons}", timeout=90)
+    tried = imports(estate)
+    looked_at(estate)
+    assert imports(estate) <= tried, "the same source was read again"
 
 
 def retrained(estate: Estate) -> None:
@@ -109,6 +126,32 @@ def job_of(version: str) -> tuple[str, str]:
     return ("--field-selector", f"metadata.name={version}-train")
 
 
+def trains(estate: Estate, version: str) -> str:
+    """Wait until a version's Job has a pod that trains, and return the pod."""
+
+    def running() -> list[str]:
+        pods = estate.items("pods", "-l", f"job-name={version}-train")
+        return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
+
+    [pod] = within(60, running, "it runs")
+    # Before it speaks it may not have begun to listen for signals, either.
+    within(60, lambda: "TrainTask" in estate.kubectl("logs", pod), "it trains")
+    return str(pod)
+
+
+def one_model_each(estate: Estate, storage: S3Server, version: str) -> None:
+    """Assert that a version has one manifest, and that no model is there but of good versions."""
+    listed = storage.client().list_objects_v2(Bucket=estate.namespace)["Contents"]
+    keys = [one["Key"] for one in listed]
+    assert len([key for key in keys if key.endswith(f"{version}/manifest.json")]) == 1
+    models = {
+        one["status"]["artifact"]
+        for one in estate.watch.all("SolutionVersion")
+        if says(one, "Succeeded").startswith("True/")
+    }
+    assert {Path(key).stem for key in keys if key.endswith(".model")} == models
+
+
 def failure_of(estate: Estate, version: str) -> str:
     estate.watch.until(
         lambda seen: says(seen.get("SolutionVersion", version), "Succeeded").startswith("False/"),
@@ -128,8 +171,8 @@ def class_with(estate: Estate, **changes: Manifest) -> Iterator[None]:
         part: {name: before[part].get(name) for name in changed}
         for part, changed in changes.items()
     }
-    estate.patch("engineclass", NAME, {"spec": {"inCluster": changes}})
+    estate.patch("engineclass", estate.class_name, {"spec": {"inCluster": changes}})
     try:
         yield
     finally:
-        estate.patch("engineclass", NAME, {"spec": {"inCluster": undone}})
+        estate.patch("engineclass", estate.class_name, {"spec": {"inCluster": undone}})

@@ -32,26 +32,29 @@ from tests.e2e.estate import (
 from tests.e2e.load import Load
 from tests.e2e.movies import (
     MOVIES,
-    NAME,
     PATIENCE,
     SOURCE,
     class_with,
     failure_of,
-    imports,
     last_import,
     looked_at,
     never_down,
+    one_model_each,
     put,
     recommended,
+    refused,
     retrained,
     serving,
     settled,
     told,
     training,
+    trains,
 )
 from tests.e2e.setting import estate_in
 from tests.support.proxy import Proxy
 
+NAME = "e2e-faults"
+"""Of the class, the namespace and the bucket."""
 SERVING = {
     "minReplicas": 2,
     "maxReplicas": 4,
@@ -173,22 +176,6 @@ def test_bad_data_is_refused_once_and_leaves_what_serves(estate: Estate) -> None
     put(estate, watched(interactions(1400, seed=3)))
     looked_at(estate)
     last_import(estate, "True/Imported")
-
-
-def refused(estate: Estate, *reasons: str, ask: str = "reconcile-requested-at") -> None:
-    """Assert that the source is refused for these reasons, and not read again."""
-    known = imports(estate)
-    looked_at(estate, ask)
-    estate.watch.until(lambda _: imports(estate) - known, "the source is read", timeout=30)
-
-    def told(_: object) -> bool:
-        found = condition(estate.watch.get("Dataset", "movies-interactions"), "LastImportSucceeded")
-        return found.get("status") == "False" and all(one in found["message"] for one in reasons)
-
-    estate.watch.until(told, f"it says {reasons}", timeout=90)
-    tried = imports(estate)
-    looked_at(estate)
-    assert imports(estate) <= tried, "the same source was read again"
 
 
 def test_a_broken_model_never_serves(estate: Estate) -> None:
@@ -346,27 +333,12 @@ def test_a_killed_training_is_tried_again_and_leaves_one_model(
 ) -> None:
     storage.cut()  # lest it end before it is killed
     version = training(estate)
-    job = f"{version}-train"
-
-    def running() -> list[str]:
-        pods = estate.items("pods", "-l", f"job-name={job}")
-        return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
-
-    [pod] = within(60, running, "it runs")
-    # Before it speaks it may not have begun to listen for signals, either.
-    within(60, lambda: "TrainTask" in estate.kubectl("logs", pod), "it trains")
+    job, pod = f"{version}-train", trains(estate, version)
     estate.kubectl("delete", "pod", pod, "--wait=false")
     storage.mend()
     estate.watch.shows("SolutionVersion", version, "Succeeded", "True/Trained", timeout=120)
     assert estate.get("job", job)["status"]["failed"] == 1
-    keys = [one["Key"] for one in estate.s3.client().list_objects_v2(Bucket=NAME)["Contents"]]
-    assert len([key for key in keys if key.endswith(f"{version}/manifest.json")]) == 1
-    models = {
-        one["status"]["artifact"]
-        for one in estate.watch.all("SolutionVersion")
-        if says(one, "Succeeded").startswith("True/")
-    }
-    assert {Path(key).stem for key in keys if key.endswith(".model")} == models
+    one_model_each(estate, estate.s3, version)
     within(PATIENCE, lambda: serving(estate)["current"] == version, "the new version serves")
     settled(estate)
 
