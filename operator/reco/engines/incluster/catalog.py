@@ -85,6 +85,7 @@ class Catalogs:
         key, now = (namespace, group, location), self._time()
         at, known = self._sources.get(key, (float("-inf"), {}))
         if fresh or now - at >= KEPT_SECONDS:
+            self._sources.pop(key, None)  # if nobody answers, the next look has to ask again
             path = f"{CATALOG_SOURCE}?location={quote(location, safe='')}"
             answer = await self._get(namespace, group, path)
             known = (

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import pytest
+
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
@@ -14,6 +16,7 @@ from reco.engines.incluster.drivers import DRIVERS
 from reco.engines.incluster.judging import Judged, Seen
 from reco.engines.incluster.known import Known
 from reco.engines.incluster.place import Place
+from reco.engines.port import EngineError
 from reco.workload.storage import VersionManifest
 from tests.support.situations import NOW, condition, resource
 
@@ -56,6 +59,36 @@ def judged(of: Resource, main: dict[str, Any], *objects: dict[str, Any], api: An
     found = looked(of, main, *objects, api=api)
     assert isinstance(found, Judged)
     return found
+
+
+def test_a_person_s_request_to_look_at_a_source_outlives_a_catalog_that_does_not_answer() -> None:
+    class Restarting(Answers):
+        broken = False
+
+        async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+            if self.broken:
+                raise StoreUnavailable(path)
+            return await super().request(method, path)
+
+    async def story() -> list[object]:
+        path = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/source?location=s3"
+        answers = {path: {"digest": "old"}}
+        api = Restarting(answers)
+        catalogs = Catalogs(api, lambda: 0.0)
+
+        async def look(*, fresh: bool) -> object:
+            return (await catalogs.source("shop", "shop_movies", "s3", fresh=fresh))["source"]
+
+        seen = [await look(fresh=False)]
+        answers[path] = {"digest": "new"}
+        seen.append(await look(fresh=False))
+        api.broken = True
+        with pytest.raises(EngineError):
+            await look(fresh=True)
+        api.broken = False
+        return [*seen, await look(fresh=False)]
+
+    assert asyncio.run(story()) == ["old", "old", "new"]
 
 
 def trained(version: str, recipe: str) -> dict[str, Any]:
