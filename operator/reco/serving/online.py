@@ -61,7 +61,8 @@ def meaning(error: RedisError) -> str:
     if isinstance(error, OutOfMemoryError):
         return (
             f"{Outcome.UNAVAILABLE}: the online store is full and refuses events: {error} Raise"
-            " spec.inCluster.onlineStore.managed.maxMemory, or maxmemory of a server of your own"
+            " spec.inCluster.onlineStore.managed.resources.memory, and maxMemory if it is set, or"
+            " maxmemory of a server of your own"
         )
     return (
         f"{Outcome.UNAVAILABLE}: the online store fails: {error}. If it is a server of your own,"
