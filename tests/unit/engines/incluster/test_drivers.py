@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
@@ -65,6 +66,7 @@ def test_a_person_s_request_to_look_at_a_source_outlives_a_catalog_that_does_not
     class Restarting(Answers):
         broken = False
 
+        @override
         async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
             if self.broken:
                 raise StoreUnavailable(path)
