@@ -49,6 +49,19 @@ def test_answers_go_on_without_the_store_and_heed_events_when_it_is_back(
     until(lambda: not {before[0], before[2]} & set(items(runtime, userId="u1")))
 
 
+def test_a_connection_that_the_store_closed_is_replaced_before_anybody_notices(
+    stack: Stack,
+) -> None:
+    stack.start("ranker", stack.ranker())
+    runtime = stack.client("personalize-runtime", "ranker")
+    with redis.Redis.from_url(stack.store.url) as store:
+        for _ in range(3):
+            assert items(runtime, userId="u1")
+            assert store.client_kill_filter(_type="normal", skipme=True) > 0
+    assert items(runtime, userId="u1")
+    assert stack.metric("ranker", "reco_fallback_total") == 0
+
+
 def test_a_full_store_refuses_events_and_takes_them_again_when_the_log_is_written(
     tmp_path: Path,
 ) -> None:

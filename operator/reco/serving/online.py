@@ -15,6 +15,7 @@ from redis.exceptions import (
     OutOfMemoryError,
     RedisError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from reco.serving.history import Keys
@@ -80,6 +81,9 @@ class Histories:
 
     def __init__(self, client: Redis, keys: Keys, timeout: float) -> None:
         self._client = client
+        # One question is asked at a time, so one connection does; a pool would double its cost.
+        self._connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
+        self._connection.socket_timeout = None  # the deadline is of the whole question
         self._keys = keys
         self._timeout = timeout
         self._failures = 0
@@ -121,18 +125,28 @@ class Histories:
             self._fetching = None
 
     async def _ask(self, asked: list[tuple[str, "asyncio.Future[bytes]"]]) -> None:
+        keys = [self._keys.history(user) for user, _ in asked]
         async with asyncio.timeout(self._timeout):
-            histories = await self._client.mget([self._keys.history(user) for user, _ in asked])
+            try:
+                histories = await self._mget(keys)
+            except RedisConnectionError:  # it was closed since the last question
+                histories = await self._mget(keys)
         self._failures = 0
         for (_, found), history in zip(asked, histories, strict=True):
             if not found.done():
                 found.set_result(history or b"")
+
+    async def _mget(self, keys: list[str]) -> list[bytes | None]:
+        await self._connection.send_command("MGET", *keys)
+        found: list[bytes | None] = await self._connection.read_response()
+        return found
 
     async def close(self) -> None:
         """Stop looking, and close connections."""
         for task in (self._probing, self._fetching):
             if task is not None:
                 task.cancel()
+        await self._connection.disconnect()
         await self._client.aclose()
 
     def _failed(self, how: str) -> None:
