@@ -6,6 +6,7 @@ recommendations without the data set at hand; newer events are passed in and cou
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -162,24 +163,34 @@ class Model:
         scores = np.exp(logits[at].astype(np.float64) - largest) / total
         return list(map(Scored, ids, scores.tolist()))
 
-    def ranked(
-        self, session: Session, candidates: Sequence[str], positions: Indices | None = None
-    ) -> list[Scored]:
+    def ranked(self, session: Session, candidates: Sequence[str]) -> list[Scored]:
         """Return every candidate, best first; scores of the known ones sum to 1.
 
         A candidate that the model has no place for (neither interactions nor metadata tell it
         anything) comes last, without a score, in input order.
-        `positions` are theirs in the catalogue, -1 for the unknown, where the caller has them.
         """
-        given = self.catalogue.index(candidates) if positions is None else positions
-        known = (given >= 0) & self.placed[given]
-        at = np.sort(given[known])
-        logits = self.scorer.logits(session.profile, session.labels, None)[at]
+        order, scores = self.order(session, self.catalogue.index(candidates))
+        return [
+            Scored(candidates[k], score)
+            for k, score in zip_longest(order.tolist(), scores.tolist())
+        ]
+
+    def order(
+        self, session: Session, positions: Indices
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the order of `ranked` for items at these positions (-1: unknown), and the scores.
+
+        The first is a permutation of the items; the second is as long as the model has a place for
+        them.
+        """
+        known = (positions >= 0) & self.placed[positions]
+        places = np.flatnonzero(known)
+        places = places[np.argsort(positions[places])]
+        logits = self.scorer.logits(session.profile, session.labels, None)[positions[places]]
         largest, total = _normaliser(logits)
-        order = np.argsort(-logits, kind="stable")
-        scores = np.exp(logits[order].astype(np.float64) - largest) / total
-        ranked = list(map(Scored, self.item_ids[at[order]].tolist(), scores.tolist()))
-        return ranked + [Scored(candidates[k], None) for k in np.flatnonzero(~known).tolist()]
+        best_first = np.argsort(-logits, kind="stable")
+        scores = np.exp(logits[best_first].astype(np.float64) - largest) / total
+        return np.concatenate((places[best_first], np.flatnonzero(~known))), scores
 
     def recommend(
         self,

@@ -8,17 +8,20 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from reco.serving.errors import STATUSES, ServiceError
 
 SCORE_DECIMALS: Final = 7
 Metadata = Callable[[str], Mapping[str, str]]
 """Tells of an item, by its id, what was asked for."""
+Scores = Sequence[float] | NDArray[np.float64]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -41,26 +44,31 @@ class PredictedItem(msgspec.Struct, gc=False):
     reason: None = None
 
 
-def items(scored: Iterable[_Scored], metadata: Metadata | None = None) -> list[PredictedItem]:
-    """Return the items of an answer, in order; scores have seven decimals, as the service's."""
-    ordered = list(scored)
-    ids = [one.item_id for one in ordered]
-    given = [one.score for one in ordered]
-    rounded = np.array(given, dtype=np.float64).round(SCORE_DECIMALS).tolist()
-    if None in given:
-        rounded = [
-            None if one is None else score for one, score in zip(given, rounded, strict=True)
-        ]
-    found = list(map(PredictedItem, ids, rounded))
+def items(
+    ids: Sequence[str], scores: Scores, metadata: Metadata | None = None
+) -> list[PredictedItem]:
+    """Return the items of an answer, in order; scores have seven decimals, as the service's.
+
+    Scores are those of the first items; the others, if there are any, have none.
+    """
+    rounded = np.asarray(scores, dtype=np.float64).round(SCORE_DECIMALS).tolist()
+    found = list(map(PredictedItem, ids, chain(rounded, repeat(None))))
     if metadata is not None:
         for item in found:
             item.metadata = metadata(item.itemId)
     return found
 
 
-def encoded_items(scored: Iterable[_Scored], metadata: Metadata | None = None) -> bytes:
+def columns(scored: Iterable[_Scored]) -> tuple[list[str], list[float]]:
+    """Return the ids, and the scores of those that have one, which come first."""
+    ordered = list(scored)
+    scores = [one.score for one in ordered if one.score is not None]
+    return [one.item_id for one in ordered], scores
+
+
+def encoded_items(ids: Sequence[str], scores: Scores, metadata: Metadata | None = None) -> bytes:
     """Return the items of an answer as JSON."""
-    return msgspec.json.encode(items(scored, metadata))
+    return msgspec.json.encode(items(ids, scores, metadata))
 
 
 def recommendations(
@@ -68,7 +76,7 @@ def recommendations(
 ) -> dict[str, Any]:
     """Return the answer to GetRecommendations."""
     return {
-        "itemList": msgspec.to_builtins(items(scored, metadata)),
+        "itemList": msgspec.to_builtins(items(*columns(scored), metadata)),
         "recommendationId": recommendation_id,
     }
 
@@ -78,7 +86,7 @@ def ranking(
 ) -> dict[str, Any]:
     """Return the answer to GetPersonalizedRanking."""
     return {
-        "personalizedRanking": msgspec.to_builtins(items(scored, metadata)),
+        "personalizedRanking": msgspec.to_builtins(items(*columns(scored), metadata)),
         "recommendationId": recommendation_id,
     }
 
