@@ -186,7 +186,7 @@ class Model:
         known = (positions >= 0) & self.placed[positions]
         places = np.flatnonzero(known)
         places = places[np.argsort(positions[places])]
-        logits = self.scorer.logits(session.profile, session.labels, None)[positions[places]]
+        logits = session.logits()[positions[places]]
         largest, total = _normaliser(logits)
         best_first = np.argsort(-logits, kind="stable")
         scores = np.exp(logits[best_first].astype(np.float64) - largest) / total

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from reco.recipes.data import Event, Indices
 from reco.recipes.encoding import Catalogue
-from reco.recipes.scorers import Profile, Scorers
+from reco.recipes.scorers import Logits, Profile, Scorers
 
 
 @dataclass(slots=True)
@@ -26,10 +26,22 @@ class Session:
     times: dict[int, int]
     labels: Indices
     profile: Profile = field(init=False)
+    _logits: Logits | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Sum up the history."""
         self._start_over()
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the arrays, in bytes."""
+        return self.profile.nbytes + (0 if self._logits is None else self._logits.nbytes)
+
+    def logits(self) -> Logits:
+        """Return the score of every item, kept until an event changes it: not to be written to."""
+        if self._logits is None:
+            self._logits = self.scorer.logits(self.profile, self.labels, None)
+        return self._logits
 
     def add(self, event: Event) -> bool:
         """Take in one event; say whether the model listens to it and knows its item.
@@ -48,6 +60,7 @@ class Session:
         newest = next(reversed(self.times.values()), event.timestamp)
         self.times.pop(item, None)
         self.times[item] = event.timestamp
+        self._logits = None
         if known is None and newest <= event.timestamp:
             self.profile = self.scorer.extended(self.profile, list(self.times))
         else:

@@ -43,40 +43,34 @@ class Sessions:
 
     def of(self, user: str, history: bytes | None) -> Known:
         """Return a user after a history; None if the history can't be read just now."""
-        known = self._known.get(user)
-        if known is not None:
-            self._known.move_to_end(user)
-            if history is None or history == known.history:
+        known = self._known.pop(user, None)
+        if known is not None and history is not None and not history.startswith(known.history):
+            self.size -= known.size
+            known = None
+        if known is None:
+            session = self._model.session(list(parse(history or b"")), user_id=user)
+            known = Known(history or b"", session)
+            if history is None:
                 return known
-            if history.startswith(known.history):
-                for event in parse(history[len(known.history) :]):
-                    known.session.add(event)
-                known.history = history
-                known.answers.clear()
-                self._measure(known)
-                return known
-        session = self._model.session(list(parse(history or b"")), user_id=user)
-        known = Known(history or b"", session)
-        if history is not None:
-            self._remember(user, known)
-        return known
-
-    def _remember(self, user: str, known: Known) -> None:
-        former = self._known.pop(user, None)
-        if former is not None:
-            self.size -= former.size
+        elif history is not None and history != known.history:
+            for event in parse(history[len(known.history) :]):
+                known.session.add(event)
+            known.history = history
+            known.answers.clear()
         self._known[user] = known
         self._measure(known)
-        while self.size > self._limit and len(self._known) > 1:
-            _, gone = self._known.popitem(last=False)
-            self.size -= gone.size
+        return known
 
     def _measure(self, known: Known) -> None:
+        """Count a user, whose session may have grown, and forget whom there is no room for."""
         now = (
             _OVERHEAD
             + len(known.history)
-            + known.session.profile.nbytes
+            + known.session.nbytes
             + _BYTES_AN_ITEM * len(known.session.times)
         )
         self.size += now - known.size
         known.size = now
+        while self.size > self._limit and len(self._known) > 1:
+            _, gone = self._known.popitem(last=False)
+            self.size -= gone.size

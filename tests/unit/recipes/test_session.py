@@ -81,6 +81,18 @@ def test_a_user_of_the_training_needs_no_history_given(model: Model) -> None:
     )
 
 
+def test_a_ranking_heeds_events_in_whatever_order_they_come(personal: Model) -> None:
+    candidates = personal.item_ids[:40].tolist()
+    session, events = personal.session(), []
+    for item, time in (("i00003", 5), ("i00007", 6), ("i00009", 4), ("i00003", 7)):
+        before = personal.ranked(session, candidates)
+        events.append(Event(item, time))
+        session.add(events[-1])
+        ranked = personal.ranked(session, candidates)
+        assert ranked != before
+        assert same(ranked, personal.rank(candidates=candidates, user_history=events))
+
+
 def test_an_event_of_another_type_or_an_unknown_item_changes_nothing(personal: Model) -> None:
     session = personal.session(user_id="u0007")
     before = personal.top(session)

@@ -76,6 +76,15 @@ def test_the_latest_users_are_remembered_within_the_limit(model: Model) -> None:
     assert not sessions.of("v0", None).history, "the first is not"
 
 
+def test_scores_that_are_kept_for_rankings_count_towards_the_limit(model: Model) -> None:
+    sessions = Sessions(model, 60_000)
+    known = sessions.of("u1", b"")
+    before = sessions.size
+    model.ranked(known.session, ["i1", "i2"])
+    sessions.of("u1", b"")
+    assert sessions.size == before + 4 * len(model.item_ids)
+
+
 def test_an_unreadable_history_is_not_taken_for_an_empty_one(model: Model) -> None:
     sessions = Sessions(model, 1 << 20)
     sessions.of("u1", None)
