@@ -107,7 +107,7 @@ class Ranker:
         at = np.fromiter(map(self._positions.get, given, repeat(-1)), np.int32, len(given))
         known = await self._known(model, request.userId)
         order, scores = model.order(known.session, at)
-        ids = list(map(given.__getitem__, order.tolist()))
+        ids = [given[place] for place in order.tolist()]
         items = answers.encoded_items(ids, scores, self._metadata(told))
         return answers.assembled("personalizedRanking", items, self._recommendation_id())
 
