@@ -95,6 +95,7 @@ class _Simulation:
         world.emulator.remove_faults()
         world.resume_all()
         self.user.settle_down()
+        world.stop_automatic_trainings()
         ending = Ending(world, self.rules, self.user)
         await self._until("everything is as wanted", ending.unfinished)
         if world.problems:

@@ -16,6 +16,7 @@ from reco.api.resource import Resource
 from reco.emulator.core import Emulator
 from reco.emulator.errors import ServiceError
 from reco.emulator.ports import ObjectStoreError, ServingModel, TrainingJob, TrainingResult
+from reco.emulator.training import AUTOMATIC
 from reco.emulator.world import Settings
 from reco.engines.personalize.polling import PollSettings
 from tests.simulation.loop import Life, SimulatedLoop
@@ -343,6 +344,12 @@ class World:
             "personalize", "ListRecipes", {}, region=REGION, account=ACCOUNT
         )  # settles what is due
         return self.emulator._world.store.find(kind, account=ACCOUNT, region=REGION)
+
+    def stop_automatic_trainings(self) -> None:
+        """Let the service train nothing by itself any more, also where no update gets through."""
+        for solution in self.external("Solution"):
+            solution.plan = [step for step in solution.plan if step.status != AUTOMATIC]
+            self.emulator._world.store.put(solution)
 
     def tags(self, arn: str) -> dict[str, str]:
         """Return an object's tags."""

@@ -54,7 +54,11 @@ def test_the_fixtures_for_other_peoples_tests_work(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"],
         cwd=tmp_path,
-        env={**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+            "PYTEST_ADDOPTS": "",  # what is asked of this run is not asked of that one
+        },
         capture_output=True,
         text=True,
         timeout=120,
