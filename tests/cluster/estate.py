@@ -1,6 +1,7 @@
 """An estate as a user writes it, in a namespace, an EngineClass and a region of its own."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,7 +11,7 @@ import boto3
 from hack.control_plane import ControlPlane
 from reco.api.vocabulary import API_VERSION
 from tests.cluster.emulated import ACCOUNT, BUCKET, EmulatorProcess, carried_out
-from tests.cluster.watching import Object, Watcher
+from tests.cluster.watching import Object, Watcher, condition
 
 Manifest = dict[str, Any]
 
@@ -152,6 +153,20 @@ class Estate:
         """Return the changes that were carried out in the region, in order."""
         calls = self.emulator.calls(self.region, after=after, mutating=True)
         return [name for name in carried_out(calls) if not name.startswith(("Tag", "Put"))]
+
+    def settled_events(self, kind: str | None = None) -> list[tuple[str, str, str]]:
+        """Return the Events once they tell of every status: they are written right after it."""
+
+        shown = {
+            (f"{item['kind']}/{item['metadata']['name']}", condition(item, "Ready")["reason"])
+            for item in self.watch.all()
+            if item["kind"] != "EngineClass"
+        }
+        deadline = time.monotonic() + 30
+        while untold := shown - {(about, reason) for about, reason, _ in self.events()}:
+            assert time.monotonic() < deadline, f"no Event tells of {untold}"
+            time.sleep(0.05)
+        return self.events(kind)
 
     def events(self, kind: str | None = None) -> list[tuple[str, str, str]]:
         """Return Kubernetes Events as (kind/name, reason, note)."""

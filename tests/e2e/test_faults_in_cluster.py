@@ -21,6 +21,7 @@ from hack.images import Images
 from hack.node import NodeCluster
 from hack.s3 import S3Server
 from hack.valkey import ValkeyServer
+from reco.api.kinds import KINDS
 from tests.cluster.emulated import interactions
 from tests.cluster.watching import says
 from tests.e2e.estate import BUCKET, Estate, in_cluster_class, upload, watched, within
@@ -297,5 +298,6 @@ def test_an_estate_can_be_deleted_without_its_online_store(
 ) -> None:
     store.server.kill()
     told(estate, "DatasetGroup", "movies", "the online store fails")
-    estate.kubectl("delete", "reco", "--all", "--timeout=120s", timeout=130)
+    kinds = ",".join(kind.plural for kind in KINDS.values() if kind.namespaced)
+    estate.kubectl("delete", kinds, "--all", "--timeout=120s", timeout=130)
     assert not s3.client().list_objects_v2(Bucket=NAME).get("Contents")
