@@ -129,7 +129,8 @@ class Estate:
     def client(self, service: str = "personalize") -> Any:
         """Return a boto3 client of the region, as an application or an intruder has it."""
         if service not in self._clients:
-            self._clients[service] = boto3.client(
+            # A session of its own: the default one may have met other credentials before.
+            self._clients[service] = boto3.Session().client(
                 service,  # type: ignore[call-overload]  # any of the three
                 region_name=self.region,
                 endpoint_url=self.emulator.url,

@@ -262,7 +262,7 @@ def moto() -> Iterator[str]:
 
 def test_a_source_is_a_file_or_a_folder_and_never_a_neighbour(wire: Wire, moto: str) -> None:
     async def scenario() -> None:
-        s3 = boto3.client("s3", endpoint_url=moto, region_name="us-east-1")
+        s3 = boto3.Session().client("s3", endpoint_url=moto, region_name="us-east-1")
         s3.create_bucket(Bucket="data")
         for key in ("movies/1.csv", "movies/2.csv", "movies-old/1.csv", "one.csv", "one.csv.bak"):
             s3.put_object(Bucket="data", Key=key, Body=key.encode())

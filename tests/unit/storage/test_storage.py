@@ -262,7 +262,7 @@ def test_storage_without_a_place_is_refused() -> None:
 
 
 def test_a_denied_bucket_says_what_to_allow(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    iam = boto3.client("iam", endpoint_url=s3.endpoint_url)
+    iam = boto3.Session().client("iam", endpoint_url=s3.endpoint_url)
     iam.create_user(UserName="stranger")
     key = iam.create_access_key(UserName="stranger")["AccessKey"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
