@@ -109,8 +109,29 @@ def last_good_import(estate: Estate) -> str:
     return name
 
 
+def all_trained(estate: Estate) -> None:
+    """Wait until nothing trains, or is about to.
+
+    New data alone may have begun a training, where the last had failed; what was asked for follows.
+    """
+
+    def nothing_trains() -> bool:
+        [solution] = [
+            one for one in estate.watch.all("Solution") if one["metadata"]["name"] == MOVIES
+        ]
+        asked = solution["metadata"].get("annotations", {}).get("reco.dev/run-now")
+        begun = solution["status"].get("training", {}).get("lastRunNow")
+        versions = estate.watch.all("SolutionVersion")
+        return asked == begun and all(
+            says(one, "Succeeded").startswith(("True/", "False/")) for one in versions
+        )
+
+    within(PATIENCE, nothing_trains, "no training is under way")
+
+
 def training(estate: Estate) -> str:
-    """Begin a training and return the version's name."""
+    """Begin a training, when none is under way, and return the version's name."""
+    all_trained(estate)
     known = {one["metadata"]["name"] for one in estate.watch.all("SolutionVersion")}
     estate.ask("solution", MOVIES, "run-now")
 

@@ -29,6 +29,7 @@ from tests.e2e.load import Load
 from tests.e2e.movies import (
     MOVIES,
     PATIENCE,
+    all_trained,
     class_with,
     last_good_import,
     last_import,
@@ -168,6 +169,7 @@ def test_an_evicted_training_and_one_on_a_lost_node_are_told_apart_and_tried_aga
     estate: Estate, s3: S3Server, storage: Proxy
 ) -> None:
     settled(estate)
+    all_trained(estate)
     since = len(estate.watch.seen)
     storage.cut()  # lest it end before it is disturbed
     version = training(estate)
