@@ -34,7 +34,7 @@ class KubernetesStore:
 
     async def get(self, key: Key) -> Resource | None:
         """Read one resource; None if there is none."""
-        return await _unless_gone(self._read("GET", path_of(key)))
+        return await _unless_gone(_read(self._api.request("GET", path_of(key))))
 
     async def list(self, kind: str) -> Sequence[Resource]:
         """Read all resources of a kind, page by page."""
@@ -49,11 +49,13 @@ class KubernetesStore:
     async def create(self, manifest: Mapping[str, Any]) -> Resource:
         """Make a resource."""
         namespace = manifest["metadata"].get("namespace", "")
-        return await self._read(
-            "POST",
-            collection(manifest["kind"], namespace),
-            query={"fieldManager": FIELD_MANAGER},
-            body=manifest,
+        return await _read(
+            self._api.request(
+                "POST",
+                collection(manifest["kind"], namespace),
+                query={"fieldManager": FIELD_MANAGER},
+                body=manifest,
+            )
         )
 
     async def delete(self, key: Key, uid: str) -> None:
@@ -64,12 +66,14 @@ class KubernetesStore:
         self, key: Key, status_patch: Mapping[str, Any], resource_version: str
     ) -> Resource:
         """Merge a patch into the status."""
-        return await self._read(
-            "PATCH",
-            f"{path_of(key)}/status",
-            query={"fieldManager": FIELD_MANAGER},
-            body={"metadata": {"resourceVersion": resource_version}, "status": status_patch},
-            content_type=requests.MERGE_PATCH,
+        return await _read(
+            self._api.request(
+                "PATCH",
+                f"{path_of(key)}/status",
+                query={"fieldManager": FIELD_MANAGER},
+                body={"metadata": {"resourceVersion": resource_version}, "status": status_patch},
+                content_type=requests.MERGE_PATCH,
+            )
         )
 
     async def set_finalizers(
@@ -78,12 +82,14 @@ class KubernetesStore:
         """Replace the finalizers; None if the resource is gone, by this or before."""
         metadata = {"resourceVersion": resource_version, "finalizers": [*finalizers]}
         resource = await _unless_gone(
-            self._read(
-                "PATCH",
-                path_of(key),
-                query={"fieldManager": FIELD_MANAGER},
-                body={"metadata": metadata},
-                content_type=requests.MERGE_PATCH,
+            _read(
+                self._api.request(
+                    "PATCH",
+                    path_of(key),
+                    query={"fieldManager": FIELD_MANAGER},
+                    body={"metadata": metadata},
+                    content_type=requests.MERGE_PATCH,
+                )
             )
         )
         if resource is not None and resource.deleted is not None and not resource.finalizers:
@@ -101,20 +107,6 @@ class KubernetesStore:
         answer = await self._api.request("GET", f"/api/v1/namespaces/{name}")
         return str(answer["metadata"]["uid"])
 
-    async def _read(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-    ) -> Resource:
-        answer = await self._api.request(
-            method, path, query=query, body=body, content_type=content_type
-        )
-        return parse(slim(answer))
-
     async def _list(self, kind: str, path: str) -> Sequence[Resource]:
         found, _ = await requests.listed(self._api, path, kind=kind, api_version=API_VERSION)
         return [parse(slim(one)) for one in found]
@@ -129,6 +121,10 @@ def collection(kind: str, namespace: str) -> str:
 def path_of(key: Key) -> str:
     """Return the path of one resource."""
     return f"{collection(key.kind, key.namespace)}/{key.name}"
+
+
+async def _read(answer: Awaitable[dict[str, Any]]) -> Resource:
+    return parse(slim(await answer))
 
 
 async def _unless_gone(request: Awaitable[Resource]) -> Resource | None:
