@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +16,7 @@ from hack.node.cluster import prepare
 from hack.s3 import S3Server
 from tests.cluster.emulated import interactions
 from tests.e2e.estate import upload
+from tests.support.proxy import Proxy
 
 HERE = Path(__file__).parent
 CRDS = HERE.parents[1] / "crds"
@@ -101,6 +103,17 @@ def s3(node: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     log = tmp_path_factory.mktemp("s3") / "moto.log"
     with S3Server(log, address=node.host_address) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def storage(s3: S3Server) -> Iterator[Proxy]:
+    """What stands between a module's pods and their S3."""
+    address = urlsplit(s3.url)
+    assert address.hostname
+    assert address.port
+    proxy = Proxy((address.hostname, address.port), address.hostname)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

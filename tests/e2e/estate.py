@@ -40,11 +40,15 @@ class Estate:
         name: str = self.engine_class["metadata"]["name"]
         return name
 
-    def quickstart(self) -> list[Manifest]:
-        """Return the quickstart's manifests but its class; they name no class themselves."""
+    def quickstart(self, bucket: str = BUCKET) -> list[Manifest]:
+        """Return the quickstart's manifests but its class; they name no class themselves.
+
+        Their data lies in `bucket`.
+        """
         found: list[Manifest] = []
         for file in sorted(EXAMPLES.glob("*.yaml")):
-            found += yaml.safe_load_all(file.read_text())
+            text = file.read_text().replace(f"s3://{BUCKET}/", f"s3://{bucket}/")
+            found += yaml.safe_load_all(text)
         return [self.placed(one) for one in found if one["kind"] != "EngineClass"]
 
     def placed(self, manifest: Manifest) -> Manifest:

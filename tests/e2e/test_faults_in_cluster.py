@@ -24,7 +24,7 @@ from hack.valkey import ValkeyServer
 from reco.api.kinds import KINDS
 from tests.cluster.emulated import interactions
 from tests.cluster.watching import says
-from tests.e2e.estate import BUCKET, Estate, in_cluster_class, upload, watched, within
+from tests.e2e.estate import Estate, in_cluster_class, upload, watched, within
 from tests.e2e.load import Load
 from tests.e2e.movies import (
     MOVIES,
@@ -97,16 +97,6 @@ def store(node: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def storage(s3: S3Server) -> Iterator[Proxy]:
-    address = urlsplit(s3.url)
-    assert address.hostname
-    assert address.port
-    proxy = Proxy((address.hostname, address.port), address.hostname)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture(scope="module")
 def estate(
     operator: NodeCluster,
     images: Images,
@@ -130,8 +120,7 @@ def estate(
         offer(estate, "s3", s3.environment)
         offer(estate, "sources", sources.reader)
         offer(estate, SECRET, {"password": PASSWORD})
-        manifests = json.dumps(estate.quickstart()).replace(f"s3://{BUCKET}/", f"s3://{NAME}/")
-        estate.apply(*json.loads(manifests))
+        estate.apply(*estate.quickstart(bucket=NAME))
         settled(estate)
         estate.watch.ready("EventTracker", "movies", timeout=60)
         yield estate

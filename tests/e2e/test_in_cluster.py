@@ -3,7 +3,6 @@
 One estate for all tests here; each leaves it serving.
 """
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -22,7 +21,6 @@ from hack.s3 import S3Server
 from tests.cluster.emulated import interactions
 from tests.cluster.watching import condition, says
 from tests.e2e.estate import (
-    BUCKET,
     Estate,
     in_cluster_class,
     upload,
@@ -68,17 +66,6 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
-def storage(s3: S3Server) -> Iterator[Proxy]:
-    """What stands between the pods and their S3."""
-    address = urlsplit(s3.url)
-    assert address.hostname
-    assert address.port
-    proxy = Proxy((address.hostname, address.port), address.hostname)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture(scope="module")
 def estate(operator: NodeCluster, images: Images, s3: S3Server, storage: Proxy) -> Iterator[Estate]:
     """The quickstart's estate with two rankers and data of its own."""
     upload(s3, interactions(), NAME)
@@ -86,8 +73,7 @@ def estate(operator: NodeCluster, images: Images, s3: S3Server, storage: Proxy) 
     engine_class = in_cluster_class(NAME, images, endpoint, serving=SERVING)
     engine_class["spec"]["inCluster"]["storage"]["s3"]["bucket"] = NAME
     with estate_in(operator, engine_class, s3) as estate:
-        manifests = json.dumps(estate.quickstart()).replace(f"s3://{BUCKET}/", f"s3://{NAME}/")
-        estate.apply(*json.loads(manifests))
+        estate.apply(*estate.quickstart(bucket=NAME))
         settled(estate)
         estate.watch.ready("EventTracker", "movies", timeout=60)
         yield estate
