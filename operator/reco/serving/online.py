@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from reco.serving.history import Keys
+from reco.serving.tracked import Tracked
 from reco.workload.results import Outcome
 from reco.workload.tasks import PASSWORD_VARIABLE, OnlineStore
 
@@ -80,16 +81,16 @@ class Histories:
     """
 
     def __init__(self, client: Redis, keys: Keys, timeout: float) -> None:
-        self._client = client
-        # One question is asked at a time, so one connection does; a pool would double its cost.
-        self._connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
-        self._connection.socket_timeout = None  # the deadline is of the whole question
+        self._store = Tracked(client, timeout)
         self._keys = keys
-        self._timeout = timeout
         self._failures = 0
         self._waiting: list[tuple[str, asyncio.Future[bytes]]] = []
         self._fetching: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
+
+    def unchanged(self, user: str) -> bool:
+        """Return whether a user's history is still what was last read of it."""
+        return self._store.current(self._keys.history(user))
 
     async def of(self, user: str) -> bytes:
         """Return a user's history, see `history.parse`; empty if there is none.
@@ -126,28 +127,21 @@ class Histories:
 
     async def _ask(self, asked: list[tuple[str, "asyncio.Future[bytes]"]]) -> None:
         keys = [self._keys.history(user) for user, _ in asked]
-        async with asyncio.timeout(self._timeout):
-            try:
-                histories = await self._mget(keys)
-            except RedisConnectionError:  # it was closed since the last question
-                histories = await self._mget(keys)
+        try:
+            histories = await self._store.get(keys)
+        except RedisConnectionError:  # it was closed since the last question
+            histories = await self._store.get(keys)
         self._failures = 0
         for (_, found), history in zip(asked, histories, strict=True):
             if not found.done():
                 found.set_result(history or b"")
 
-    async def _mget(self, keys: list[str]) -> list[bytes | None]:
-        await self._connection.send_command("MGET", *keys)
-        found: list[bytes | None] = await self._connection.read_response()
-        return found
-
     async def close(self) -> None:
-        """Stop looking, and close connections."""
+        """Stop looking, and close the connection."""
         for task in (self._probing, self._fetching):
             if task is not None:
                 task.cancel()
-        await self._connection.disconnect()
-        await self._client.aclose()
+        await self._store.close()
 
     def _failed(self, how: str) -> None:
         self._failures += 1
@@ -159,8 +153,7 @@ class Histories:
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             try:
-                async with asyncio.timeout(self._timeout):
-                    await self._client.echo("")
+                await self._store.ping()
             except (TimeoutError, RedisError):
                 continue
             logger.warning("The online store is back")

@@ -129,6 +129,8 @@ class Ranker:
     async def _known(self, model: Model, user: str | None) -> Known:
         if not user or self._sessions is None or self._histories is None:
             return Known(b"", model.session())
+        if self._histories.unchanged(user) and (known := self._sessions.latest(user)):
+            return known
         try:
             history = await self._histories.of(user)
         except HistoryUnavailableError as error:
@@ -242,3 +244,4 @@ async def _working(task: RankerTask, ranker: Ranker) -> AsyncIterator[None]:
             yield
     finally:
         await histories.close()
+        await client.aclose()

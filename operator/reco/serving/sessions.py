@@ -41,6 +41,13 @@ class Sessions:
         """Return how many users are remembered."""
         return len(self._known)
 
+    def latest(self, user: str) -> Known | None:
+        """Return a user as last asked for; None for whom is not remembered."""
+        known = self._known.get(user)
+        if known is not None:
+            self._known.move_to_end(user)
+        return known
+
     def of(self, user: str, history: bytes | None) -> Known:
         """Return a user after a history; None if the history can't be read just now."""
         known = self._known.pop(user, None)

@@ -176,6 +176,8 @@ def _valkey(place: Place, resource: Resource, store: ManagedStore) -> dict[str, 
         "--maxmemory": str(most),
         # Full means that writers wait, not that somebody's history is dropped.
         "--maxmemory-policy": "noeviction",
+        # Of the memory for data: keys that rankers have read and are told of when they change.
+        "--tracking-table-max-keys": "100000",
         "--requirepass": f"$({PASSWORD_VARIABLE})",
         "--port": str(STORE_PORT),
     }
