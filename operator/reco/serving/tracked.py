@@ -112,9 +112,7 @@ class Tracked:
                 await connection.read_response()
         except ResponseError as error:
             if self._tracks:
-                logger.warning(
-                    "The online store doesn't tell what changes (%s): it is asked", error
-                )
+                logger.warning("Each answer asks the online store, which can't tell: %s", error)
             self._tracks = False
         else:
             connection.protocol = 3
