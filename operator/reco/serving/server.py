@@ -9,13 +9,19 @@ import gc
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import Final
 
+import uvicorn
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
+from typing_extensions import override
 
 from reco.serving.http import Application
 from reco.storage import StorageError
@@ -28,6 +34,9 @@ DRAIN_VARIABLE: Final = "RECO_DRAIN_SECONDS"
 has heard of it."""
 DRAIN_SECONDS: Final = 5.0
 FINISH_SECONDS: Final = 15.0
+KEEP_ALIVE_SECONDS: Final = 75
+"""An unused connection stays open for longer than load balancers and clients keep theirs, so that
+none is closed while a request is on its way."""
 
 _BACKLOG: Final = 1024
 
@@ -86,24 +95,37 @@ async def _drain(app: Application) -> None:
         logger.warning("Requests that took more than %g s were given up", FINISH_SECONDS)
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals alone: readiness goes before the port does."""
+
+    @override
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # a generator's
+        return nullcontext()
+
+
 @asynccontextmanager
 async def _listening(app: Application, port: int) -> AsyncIterator[None]:
-    server = Server(
+    config = uvicorn.Config(
         app,
-        address="0.0.0.0",  # noqa: S104 - a pod's own address
-        port=port,
-        interface=Interfaces.ASGINL,
-        backlog=_BACKLOG,
-        websockets=False,
-        log_enabled=False,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
     )
-    serving = asyncio.create_task(server.serve(), name="HTTP")
-    app.needs(serving)
-    try:
-        yield
-    finally:
-        server.stop()  # type: ignore[no-untyped-call] # granian's
-        await asyncio.wait((serving,))
+    server = _Server(config)
+    with socket.create_server(("0.0.0.0", port), backlog=_BACKLOG) as listener:  # noqa: S104 - a pod's own address
+        serving = asyncio.create_task(server.serve([listener]), name="HTTP")
+        app.needs(serving)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await asyncio.wait((serving,))
 
 
 @asynccontextmanager
