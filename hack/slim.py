@@ -1,8 +1,9 @@
 """Removes from an installed environment what no container of ours uses; part of the Dockerfile.
 
 ``python slim.py SITE_PACKAGES``. The tables say what goes and why. A row about a package that is
-installed must match something, else the build fails: a row that has lost its meaning gives back
-megabytes without anyone noticing. What must work afterwards is tested on the finished images.
+installed must match something, whichever Python its version is locked for, else the build fails: a
+row that has lost its meaning gives back megabytes without anyone noticing. What must work
+afterwards is tested on the finished images.
 """
 
 import os
@@ -27,7 +28,6 @@ UNUSED: Final = {
     "**/*.pxi": "source of what is compiled",
     "**/*.pyx": "source of what is compiled",
     "**/*.pyi": "for type checkers",
-    "numpy/distutils": "builds Fortran extensions",
     "pydantic/v1": "models as they were before version 2",
     "pyarrow/_flight.*": "a network protocol",
     "pyarrow/libarrow_flight.*": "a network protocol",
@@ -46,10 +46,11 @@ UNUSED: Final = {
     "pyarrow/libarrow_python.so.*.*": "a copy under the name that nobody asks for",
     "implicit/gpu/*.so": "needs CUDA",
 }
-# Folders of which only some folders are used, and those.
+# Folders of which only some folders are used, and those, by glob.
 USED: Final = {
-    # Gram matrices are sparse, their inverses dense; implicit wants no more either.
-    "scipy": ("_lib", "linalg", "sparse"),
+    # Gram matrices are sparse, their inverses dense; implicit wants no more either. What scipy's
+    # own folders share has other names from one version, hence one Python, to the next.
+    "scipy": ("_*", "linalg", "sparse"),
     # Services that we call, or that finding credentials does, among 400.
     "botocore/data": (
         "personalize",
@@ -86,9 +87,9 @@ def _matches(site_packages: Path, row: str) -> Iterator[Path]:
     """Yield what a row removes; nothing if a folder that a row keeps is not there."""
     if row in UNUSED:
         yield from site_packages.glob(row)
-    elif all((site_packages / row / name).is_dir() for name in USED[row]):
+    elif all(used := [set((site_packages / row).glob(name)) for name in USED[row]]):
         folders = filter(Path.is_dir, (site_packages / row).iterdir())
-        yield from (path for path in folders if path.name not in USED[row])
+        yield from set(folders).difference(*used)
 
 
 def _remove(path: Path) -> None:
