@@ -1,5 +1,6 @@
 # The images of the project: `--target operator` and `--target engine`. Locked dependencies and the
-# package, no compiler, no root, nothing written below / while they run.
+# package on a root of their own, which holds of the base, a Debian, only Python and what it and
+# wheels need: no shell, no compiler, no user root, nothing written below / while they run.
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -13,6 +14,13 @@ ENV UV_OFFLINE=$UV_OFFLINE UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/reco \
 COPY pyproject.toml uv.lock ./
 COPY hack/slim.py hack/
 
+FROM build AS root
+COPY hack/root_folder.py hack/
+# implicit computes with OpenMP, whose library its wheel does not bring.
+RUN dpkg-query --show libgomp1 \
+ || (apt-get update && apt-get install --yes --no-install-recommends libgomp1)
+RUN python3 -m hack.root_folder /opt/root
+
 FROM build AS operator-environment
 RUN uv sync --locked --no-dev --no-install-project --extra operator \
  && python3 hack/slim.py /opt/reco/lib/python3.*/site-packages \
@@ -22,10 +30,6 @@ FROM build AS engine-environment
 RUN uv sync --locked --no-dev --no-install-project --extra engine \
  && python3 hack/slim.py /opt/reco/lib/python3.*/site-packages \
  && python3 -m compileall -q /opt/reco/lib
-# implicit computes with OpenMP, whose library its wheel does not bring.
-RUN ls /usr/lib/*-linux-gnu/libgomp.so.1 \
- || (apt-get update && apt-get install --yes --no-install-recommends libgomp1)
-RUN cp -L /usr/lib/*-linux-gnu/libgomp.so.1 /opt/reco/lib/
 
 # A layer of its own: it changes with every commit, the environments rarely.
 FROM build AS package
@@ -35,20 +39,20 @@ RUN uv venv --quiet /opt/reco \
  && uv pip install --quiet --python /opt/reco --no-deps --target /opt/package . \
  && python3 -m compileall -q /opt/package
 
-FROM ${BASE_IMAGE} AS operator
+FROM scratch AS image
+COPY --from=root /opt/root /
+ENV PATH=/opt/package/bin:/opt/reco/bin:/usr/local/bin:/usr/bin PYTHONPATH=/opt/package \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+USER 65532:65532
+ENTRYPOINT ["reco"]
+
+FROM image AS operator
 COPY --from=operator-environment /opt/reco /opt/reco
 COPY --from=package /opt/package /opt/package
-ENV PATH=/opt/package/bin:/opt/reco/bin:$PATH PYTHONPATH=/opt/package PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1
-USER 65532:65532
-ENTRYPOINT ["reco"]
 CMD ["operate"]
 
-FROM ${BASE_IMAGE} AS engine
+FROM image AS engine
 COPY --from=engine-environment /opt/reco /opt/reco
 COPY --from=package /opt/package /opt/package
-ENV PATH=/opt/package/bin:/opt/reco/bin:$PATH PYTHONPATH=/opt/package PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/reco/lib
-USER 65532:65532
-ENTRYPOINT ["reco"]
 CMD ["--help"]

@@ -11,12 +11,12 @@ from hack.commands import run
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
-    """Return the packages of those programs (names on PATH, or paths) that are not there."""
-    return sorted({package for program, package in programs.items() if not shutil.which(program)})
+    """Return the packages of those programs (names on PATH, or paths of any file) not there."""
+    return sorted({package for program, package in programs.items() if not _is_there(program)})
 
 
 def install(programs: Mapping[str, str], say: Say) -> None:
-    """Install the packages of those programs that are not there.
+    """Install the packages of those programs, or other files, that are not there.
 
     Raises:
         AssetError: this is no Debian, we are not root, or apt-get failed.
@@ -28,7 +28,7 @@ def install(programs: Mapping[str, str], say: Say) -> None:
         raise AssetError(
             f"these packages are missing: {' '.join(packages)}; on Debian and as root they are "
             "installed by themselves, elsewhere please install what provides "
-            f"{', '.join(program for program in programs if not shutil.which(program))}"
+            f"{', '.join(program for program in programs if not _is_there(program))}"
         )
     say(f"installing Debian packages: {' '.join(packages)}")
     _apt("install", "--yes", "--no-install-recommends", *packages)
@@ -54,6 +54,10 @@ def unpack(
     for archive in folder.glob("*.deb"):
         run(["dpkg-deb", "--extract", str(archive), str(folder)])
         archive.unlink()
+
+
+def _is_there(program: str) -> bool:
+    return bool(shutil.which(program)) or Path("/", program).exists()
 
 
 def _apt(*arguments: str, cwd: Path | None = None) -> None:

@@ -77,9 +77,7 @@ def main(site_packages: Path) -> str | None:
         return f"rows of slim.py that match nothing any more: {', '.join(stale)}"
     for path in {path for matches in listed.values() for path in matches}:
         _remove(path)
-    for path in site_packages.rglob("*.so*"):
-        if path.is_file() and not path.is_symlink():
-            cut_symbols(path)
+    cut_all_symbols(site_packages)
     return None
 
 
@@ -99,8 +97,15 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)  # its folder may have gone before it
 
 
+def cut_all_symbols(folder: Path) -> None:
+    """Cut off the symbols of all shared libraries in a folder."""
+    for path in folder.rglob("*.so*"):
+        if path.is_file() and not path.is_symlink():
+            cut_symbols(path)
+
+
 def cut_symbols(library: Path) -> None:
-    """Cut off the end of a shared library that only debuggers and linkers read.
+    """Cut off the end of a shared library or a program that only debuggers and linkers read.
 
     Debug symbols and the table of sections lie behind all that is loaded into memory. Unlike
     ``strip`` this moves nothing, which libraries that patchelf has edited don't survive, and needs

@@ -1,5 +1,10 @@
-"""Builds the targets of the project's Dockerfile, by Docker where it runs, else by buildah."""
+"""Builds the targets of the project's Dockerfile, by Docker where it runs, else by buildah.
 
+``RECO_BASE_IMAGE`` names a base image to build on, from a registry or, for buildah, from a file.
+Left out, Docker builds on the Dockerfile's own; buildah on this machine, which needs no network.
+"""
+
+import os
 import shutil
 import subprocess
 import sys
@@ -7,18 +12,17 @@ import tempfile
 from pathlib import Path
 from typing import Final, Literal
 
-from hack import slim
 from hack.cache import AssetError, Say, say_with_seconds
 from hack.commands import run
-from hack.images import root_folder
+from hack.images.base import MOUNTS, this_machine
 from hack.images.buildah import Buildah
 from hack.images.store import ROOT, Image, digest, stored
 
 Target = Literal["operator", "engine"]
-# What the Dockerfile takes from the project, and what decides the base image.
+# What the Dockerfile takes from the project.
 SOURCES: Final = (
     "Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE",
-    "hack/slim.py", "hack/images/root_folder.py", "operator",
+    "hack/root_folder.py", "hack/slim.py", "operator",
 )  # fmt: skip
 
 
@@ -29,14 +33,15 @@ def project_image(target: Target, say: Say | None = None) -> Image:
         AssetError: it can't be built; the text holds the end of what the build wrote.
     """
     say = say or say_with_seconds()
+    base = os.environ.get("RECO_BASE_IMAGE", "")
 
     def build(image: Image) -> None:
         if has_docker():
-            _by_docker(target, image)
+            _by_docker(target, image, base)
         else:
-            _by_buildah(target, image, say)
+            _by_buildah(target, image, base, say)
 
-    key = digest([sys.version], [ROOT / name for name in SOURCES])
+    key = digest([base or sys.version], [ROOT / name for name in SOURCES])
     return stored(f"reco-{target}", key, build, say)
 
 
@@ -47,30 +52,36 @@ def has_docker() -> bool:
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
 
 
-def _by_docker(target: Target, image: Image) -> None:
-    run(["docker", "build", "--target", target, "--tag", image.reference, str(ROOT)])
+def _by_docker(target: Target, image: Image, base: str) -> None:
+    options = ["--build-arg", f"BASE_IMAGE={base}"] if base else []
+    run(["docker", "build", *options, "--target", target, "--tag", image.reference, str(ROOT)])
     run(["docker", "save", "--output", str(image.archive), image.reference])
 
 
-def _by_buildah(target: Target, image: Image, say: Say) -> None:
+def _by_buildah(target: Target, image: Image, base: str, say: Say) -> None:
     uv = shutil.which("uv")
     if uv is None:
         raise AssetError("building an image needs uv on PATH; the project's scripts install it")
-    _fill_uv_cache(uv, target)
     cache = run([uv, "cache", "dir"]).strip()
     with Buildah(say) as buildah, tempfile.TemporaryDirectory(prefix="reco-image-") as tools:
         shutil.copy2(Path(uv).resolve(), Path(tools) / "uv")
+        on_this_machine: tuple[str, ...] = ()
+        if not base:
+            base = this_machine(buildah, say)
+            _fill_uv_cache(uv, target)
+            on_this_machine = (*MOUNTS, "--build-arg=UV_OFFLINE=1")
         options = (
             "--isolation", "chroot", "--network", "host", "--layers",
-            "--build-arg", f"BASE_IMAGE={_base_image(buildah, say)}",
-            "--build-arg", "UV_OFFLINE=1",
+            "--build-arg", f"BASE_IMAGE={base}",
+            *on_this_machine,
             "--volume", f"{tools}:/opt/build-tools:ro",
             "--volume", f"{cache}:/root/.cache/uv",
             "--ignorefile", str(ROOT / ".dockerignore"),
         )  # fmt: skip
-        # The environment gets a name too, so that its layers stay for the next build.
+        # What changes rarely gets names too, so that its layers stay for the next build.
         environment = f"{target}-environment"
-        for stage, name in ((environment, f"localhost/{environment}"), (target, image.reference)):
+        names = {"root": "localhost/root", environment: f"localhost/{environment}"}
+        for stage, name in (names | {target: image.reference}).items():
             buildah("build", *options, "--target", stage, "--tag", name, str(ROOT))
         buildah.push(image)
 
@@ -82,20 +93,3 @@ def _fill_uv_cache(uv: str, target: Target) -> None:
         python = f"{sys.base_prefix}/bin/python3"
         environment = {"UV_PROJECT_ENVIRONMENT": folder, "UV_PYTHON": python}
         run([*command, "--extra", target], cwd=ROOT, env=environment)
-
-
-def _base_image(buildah: Buildah, say: Say) -> str:
-    """Return the reference of the base made from this machine's Python, made unless it is there."""
-    key = digest([sys.version, sys.base_prefix], [Path(root_folder.__file__), Path(slim.__file__)])
-    reference = f"localhost/reco-base:{key}"
-    if not buildah.has(reference):
-        buildah("rmi", "--all", "--force")  # whatever is there was made on another base
-        with tempfile.TemporaryDirectory(prefix="reco-image-") as folder:
-            root = Path(folder) / "root"
-            root_folder.write_common(root)
-            packages = root_folder.unpack(["busybox-static", "libgomp1"], root, say)
-            root_folder.write_busybox(packages, root)
-            root_folder.copy(next(packages.glob("usr/lib/*/libgomp.so.1")), packages, root)
-            root_folder.write_python(root)
-            buildah.commit(root, reference)
-    return reference

@@ -1,11 +1,13 @@
 """Builds an image of Debian's Redis that takes arguments as the official ones of Valkey do."""
 
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from hack import debian, root_folder
 from hack.cache import Say, say_with_seconds
-from hack.images import root_folder
 from hack.images.buildah import Buildah
 from hack.images.store import Image, digest, stored
 
@@ -42,20 +44,30 @@ def redis_image(say: Say | None = None) -> Image:
             buildah.commit(root, image.reference, settings)
             buildah.push(image)
 
-    return stored("redis", digest([Path(__file__).parent]), build, say)
+    return stored("redis", digest([Path(__file__), Path(root_folder.__file__)]), build, say)
 
 
 def _write(root: Path, say: Say) -> None:
-    root_folder.write_common(root)
-    packages = root_folder.unpack(PACKAGES, root, say)
-    root_folder.write_busybox(packages, root)
+    packages = root.with_name("packages")
+    debian.unpack(PACKAGES, packages, say)
+    root_folder.write_places(root)
+    _write_busybox(next(packages.glob("**/bin/busybox")), root)
     for program in ("server", "cli"):
-        source = packages / f"usr/bin/redis-{program}"
-        root_folder.copy(source, packages, root)
+        shutil.copy2(packages / f"usr/bin/redis-{program}", root / "usr/bin")
         (root / f"usr/bin/valkey-{program}").symlink_to(f"redis-{program}")
-        root_folder.write_linked([source], root, packages=packages)
+    programs = root.glob("usr/bin/redis-*")
+    root_folder.write_linked(programs, root, library_path=packages.glob("usr/lib/*-linux-gnu"))
     (root / "data").mkdir()
     (root / "data").chmod(0o1777)
     entrypoint = root / "usr/local/bin/docker-entrypoint.sh"
     entrypoint.write_text(ENTRYPOINT)
     entrypoint.chmod(0o755)
+
+
+def _write_busybox(busybox: Path, root: Path) -> None:
+    """Add a shell and what else busybox is, under the names of its programs."""
+    shutil.copy2(busybox, root / "bin/busybox")
+    listed = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True)
+    for name in listed.stdout.split():
+        if not (root / "bin" / name).exists():
+            (root / "bin" / name).symlink_to("busybox")
