@@ -13,13 +13,15 @@ def write_certificates(folder: Path, layout: Layout) -> None:
     Each is a pair of files, ``.crt`` and ``.key``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _openssl(folder, "ca", "/CN=reco-node", {})  # openssl's own settings make it an authority
+    # openssl's own settings make it an authority; Python from 3.13 on wants to read what for.
+    _openssl(folder, "ca", "/CN=reco-node", {"keyUsage": "critical,keyCertSign,cRLSign"})
     service = "kubernetes.default.svc"
     names = ["localhost", "kubernetes", "kubernetes.default", service, f"{service}.cluster.local"]
     addresses = ["127.0.0.1", layout.node_address, layout.api_service_address]
     alternatives = [f"DNS:{name}" for name in names] + [f"IP:{address}" for address in addresses]
-    server = {"subjectAltName": ",".join(alternatives), "extendedKeyUsage": "serverAuth"}
-    client = {"extendedKeyUsage": "clientAuth"}
+    signed = {"basicConstraints": "critical,CA:false"}
+    server = signed | {"subjectAltName": ",".join(alternatives), "extendedKeyUsage": "serverAuth"}
+    client = signed | {"extendedKeyUsage": "clientAuth"}
     _openssl(folder, "apiserver", "/CN=kube-apiserver", server, signed=True)
     _openssl(folder, "kubelet-client", "/O=system:masters/CN=kube-apiserver", client, signed=True)
     _openssl(folder, "front-proxy", "/CN=front-proxy", client, signed=True)
