@@ -150,6 +150,15 @@ class Resources(ApiModel):
 class Toleration(ApiModel):
     """A taint that pods put up with."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "tolerationSeconds needs the effect 'NoExecute': others evict nothing",
+            )
+        )
+    )
+
     key: Annotated[str, StringConstraints(max_length=316)] | None = None
     """The taint's key; left out with operator `Exists`, every taint."""
     operator: TolerationOperator = TolerationOperator.EQUAL
@@ -158,6 +167,8 @@ class Toleration(ApiModel):
     """The taint's value."""
     effect: TaintEffect | None = None
     """Left out: every effect."""
+    toleration_seconds: int | None = Field(default=None, ge=0, le=2_592_000)
+    """For how long, if the taint evicts; left out, for ever."""
 
 
 class Placement(ApiModel):
