@@ -33,6 +33,7 @@ from hack.processes import Process, ProcessError, http_ready
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_SECONDS: Final = 90.0
+STEP_SECONDS: Final = 10.0
 VOLUMES: Final = 20
 # Debian's administrators' folders are not on every PATH, and the node's programs call into them.
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -140,12 +141,21 @@ class NodeCluster(Cluster):
     @contextmanager
     def frozen(self, program: str) -> Iterator[None]:
         """Let one of the node's programs, such as ``kubelet``, hold still meanwhile."""
-        group = self._processes[program].pid
-        os.killpg(group, signal.SIGSTOP)
+        # Our child is nsenter. It stops once its own child has, and lets that go on before it does;
+        # were both told, it might stop after all, and then nobody would collect what it ran.
+        outer = self._processes[program]
+        inner = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text())
+        os.kill(inner, signal.SIGSTOP)
+        outer.wait_until(
+            lambda: None if is_stopped(outer.pid) else f"{program} goes on", timeout=STEP_SECONDS
+        )
         try:
             yield
         finally:
-            os.killpg(group, signal.SIGCONT)
+            os.kill(outer.pid, signal.SIGCONT)
+            outer.wait_until(
+                lambda: f"{program} is stopped" if is_stopped(inner) else None, timeout=STEP_SECONDS
+            )
 
     # --- parts ------------------------------------------------------------------------------
 
@@ -254,6 +264,11 @@ class NodeCluster(Cluster):
     def _missing_service_account(self) -> str | None:
         accounts = self.get("/api/v1/namespaces/default/serviceaccounts")["items"]
         return None if accounts else "namespace default has no service account"
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process was stopped by a signal."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
 
 def prepare(say: Say) -> None:

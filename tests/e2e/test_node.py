@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,24 @@ def answers(url: str) -> bool:
         return fetch(url) < 300
     except OSError:
         return False
+
+
+def test_a_program_that_was_frozen_goes_on(node: NodeCluster) -> None:
+    for _ in range(20):
+        with node.frozen("kube-scheduler"):
+            assert states(node, "kube-scheduler") == {"T"}
+    within(5, lambda: "T" not in states(node, "kube-scheduler"), "all of it goes on")
+
+
+def states(node: NodeCluster, program: str) -> set[str]:
+    """Return in which states the processes of a node's program are, T for stopped."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            command = (process / "cmdline").read_text()
+            if str(node.directory) in command and program in command:
+                found.add((process / "stat").read_text().rpartition(") ")[2][0])
+    return found
 
 
 def test_a_second_node_lives_beside_and_leaves_no_trace_when_its_parent_is_killed(
