@@ -16,6 +16,7 @@ import pytest
 
 from reco.api.kinds import KINDS
 from reco.cli.main import SUBCOMMANDS
+from reco.engines.incluster.states import OUT_OF_SERVICE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -63,6 +64,8 @@ def test_a_documented_command_exists_and_takes_its_arguments(command: str) -> No
             assert kind.partition("/")[0] in {
                 name for one in KINDS.values() for name in (one.singular, one.plural)
             }
+        case ["kubectl", "taint", "node", _, taint]:
+            assert taint.partition("=")[0] == OUT_OF_SERVICE
         case ["kubectl", "port-forward", service, _]:
             assert service.startswith("service/")
         case [script, *_] if script.startswith("scripts/"):

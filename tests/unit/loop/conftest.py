@@ -1,39 +1,15 @@
-"""An event loop whose time passes only when nothing else is to be done; resources to play with."""
+"""Coroutines in virtual time, and resources to play with."""
 
 import asyncio
-import selectors
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import pytest
-from typing_extensions import override
 
 from reco.api.vocabulary import API_VERSION
+from tests.support.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
-
-
-class _Jumping(selectors.DefaultSelector):
-    """Instead of waiting for a timer, jumps to it."""
-
-    now = 0.0
-
-    @override
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:
-            raise RuntimeError("deadlock: every task waits, and no timer runs")
-        self.now += max(0.0, timeout)
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
-        super().__init__(self._jumping)
-
-    @override
-    def time(self) -> float:
-        return self._jumping.now
 
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, T]]], T]

@@ -40,9 +40,10 @@ FIELD_MANAGER: Final = "reco-engine"
 
 _WATCH_SECONDS: Final = 300
 _RETRY_SECONDS: Final = 2.0
+_ASIDE_SECONDS: Final = 2.0
+"""How long a pod, or its node, may take to say what is good to know and no more."""
 _GONE_REMEMBERED: Final = 10_000
 _UNREAD: Final[Mapping[str, Sequence[str]]] = {
-    "Pod": ("spec",),
     "HorizontalPodAutoscaler": ("status",),  # news every 15 s, whatever happens
     "PodDisruptionBudget": ("status",),
 }
@@ -214,18 +215,22 @@ class Cluster:
         """Return what a running pod's program logged last, or None where that can't be read."""
         path = f"{path_of(ObjectKey('Pod', namespace, pod))}/log"
         try:
-            lines = (await self.api.text(path, query={"tailLines": 1})).strip().splitlines()
-        except StoreError:
-            return None  # the pod has not begun, or has just ended: what it logs is an extra
+            async with asyncio.timeout(_ASIDE_SECONDS):
+                lines = (await self.api.text(path, query={"tailLines": 1})).strip().splitlines()
+        except (StoreError, TimeoutError):
+            return None  # the pod has not begun, or has just ended, or its node is silent
         return lines[-1] if lines else None
 
     async def problem(self, namespace: str, pod: str) -> str | None:
         """Return why a pod of the data plane is not ready, in its own words, or None."""
         path = f"/api/v1/namespaces/{namespace}/pods/http:{pod}:{PORT}/proxy{READY}"
         try:
-            await self.api.request("GET", path)
+            async with asyncio.timeout(_ASIDE_SECONDS):
+                await self.api.request("GET", path)
         except StoreError as error:
             return str(error).partition(": HTTP ")[2].partition(": ")[2] or str(error)
+        except TimeoutError:
+            pass
         return None
 
     # Changing
@@ -294,6 +299,8 @@ def _slim(manifest: Manifest) -> dict[str, Any]:
         name: value for name, value in manifest["metadata"].items() if name != "managedFields"
     }
     kept = {name: value for name, value in manifest.items() if name not in unread}
+    if manifest["kind"] == "Pod":
+        kept["spec"] = {"nodeName": manifest.get("spec", {}).get("nodeName")}
     return {**kept, "metadata": metadata}
 
 

@@ -83,6 +83,7 @@ async def _explained(known: Known, seen: Seen, judged: Judged, *roles: str) -> J
         if pods.plays(pod, role)
         and (pod.get("status") or {}).get("phase") == "Running"
         and not states.ready_pods([pod])
+        and not states.is_cut_off(pod)
     ]
     for role, pod in waiting:
         problem = await known.cluster.problem(seen.resource.key.namespace, pod)

@@ -12,13 +12,17 @@ from reco.decide.model import State
 from reco.engines.incluster.objects import Manifest
 from reco.workload.results import EXIT_KILLED, Outcome, Result
 
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+"""The taint by which an administrator says that nothing runs on a silent node any more."""
+
 _SHOWN_ROWS = 10
+_LOST = "{node} was lost"
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "its pod was evicted",
     "PreemptionByScheduler": "its pod had to make room for a pod of higher priority",
-    "DeletionByTaintManager": "its node was lost or is no longer fit for it",
-    "DeletionByPodGC": "its node was lost",
-    "TerminationByKubelet": "its node was short of resources and evicted the pod",
+    "DeletionByTaintManager": "{node} was lost or is no longer fit for it",
+    "DeletionByPodGC": _LOST,
+    "TerminationByKubelet": "{node} was short of resources and evicted the pod",
 }
 
 
@@ -91,11 +95,28 @@ def ready_pods(pods: Sequence[Manifest]) -> list[Manifest]:
         pod
         for pod in pods
         if pod["metadata"].get("deletionTimestamp") is None
-        and any(
-            one["type"] == "Ready" and one["status"] == "True"
-            for one in (pod.get("status") or {}).get("conditions") or ()
-        )
+        and any(one["type"] == "Ready" and one["status"] == "True" for one in _conditions(pod))
     ]
+
+
+def is_cut_off(pod: Manifest) -> bool:
+    """Say whether a pod's node does not answer.
+
+    The cluster then says in the node's place that the pod is not ready, and alone says so without
+    a reason.
+    """
+    return any(
+        one["type"] == "Ready" and one["status"] == "False" and not one.get("reason")
+        for one in _conditions(pod)
+    )
+
+
+def _conditions(pod: Manifest) -> Sequence[Mapping[str, Any]]:
+    return (pod.get("status") or {}).get("conditions") or ()
+
+
+def _node_of(pod: Manifest) -> str:
+    return f"its node {(pod.get('spec') or {}).get('nodeName') or ''}".rstrip()
 
 
 def pod_problem(pods: Sequence[Manifest]) -> str | None:
@@ -110,9 +131,11 @@ def pod_problem(pods: Sequence[Manifest]) -> str | None:
 
 def _problem_of(pod: Manifest) -> str | None:
     status = pod.get("status") or {}
-    for one in status.get("conditions") or ():
+    for one in _conditions(pod):
         if one["type"] == "PodScheduled" and one["status"] == "False":
             return f"no node takes it: {one.get('message', one.get('reason', ''))}"
+    if is_cut_off(pod):
+        return f"{_node_of(pod)} does not answer"
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
         waiting = state.get("waiting")
@@ -175,16 +198,30 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
     phase = (newest.get("status") or {}).get("phase")
     name = newest["metadata"]["name"]
     if phase == "Running" and newest["metadata"].get("deletionTimestamp") is not None:
-        lost = _disruption(newest) or "its node does not answer, or its pod is ending"
-        again = "tried again once it has ended; to give it up, delete this resource"
-        return Ran(State.RUNNING, doing=f"pod {name}: {lost}: {again}")
+        then = "given up" if "FailureTarget" in conditions else "tried again"
+        return Ran(State.RUNNING, doing=f"pod {name}: {_ending(newest, then)}")
+    if phase == "Running" and is_cut_off(newest):
+        then = "if that lasts, the pod is evicted and tried again"
+        return Ran(State.RUNNING, doing=f"{pod_problem([newest])}: {then}")
     if phase == "Running":
         return Ran(State.RUNNING, pod=name)
+    if phase == "Succeeded":
+        return Ran(State.RUNNING)  # the Job is about to say so
     problem = pod_problem([newest])
     if phase == "Failed":
         before = _disruption(newest) or problem or "its pod failed"
         return Ran(State.RUNNING, doing=f"tried again; before: {before}")
     return Ran(State.CREATING, doing=problem)
+
+
+def _ending(pod: Manifest, then: str) -> str:
+    """Say why a pod ends, and what holds up what is then done."""
+    why = _disruption(pod)
+    if is_cut_off(pod):
+        silent = why or f"{_node_of(pod)} does not answer"
+        known = f"the node is back, is deleted, or is tainted {OUT_OF_SERVICE}"
+        return f"{silent}: {then} once {known}; to end it now, delete this resource"
+    return f"{why or 'it is ending'}: {then} once it has ended; to end it, delete this resource"
 
 
 def is_over(job: Manifest) -> bool:
@@ -230,10 +267,14 @@ def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping
 
 
 def _disruption(pod: Manifest | None) -> str | None:
-    for one in ((pod or {}).get("status") or {}).get("conditions") or ():
+    if pod is None:
+        return None
+    for one in _conditions(pod):
         if one["type"] == "DisruptionTarget" and one["status"] == "True":
-            told = _DISRUPTIONS.get(one.get("reason", ""))
-            return told or str(one.get("message", "its pod was disrupted"))
+            told = _DISRUPTIONS.get(one.get("reason", ""), one.get("message", "it was disrupted"))
+            if one.get("reason") == "DeletionByTaintManager" and is_cut_off(pod):
+                told = _LOST
+            return str(told).replace("{node}", _node_of(pod))
     return None
 
 

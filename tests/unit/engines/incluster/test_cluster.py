@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from reco.cluster.errors import StoreNotFound
 from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
 from reco.engines.incluster.objects import ObjectKey
+from tests.support.virtual_loop import VirtualLoop
 
 
 def seen(kind: str, version: int, **content: Any) -> dict[str, Any]:
@@ -61,14 +63,41 @@ def test_r9_what_an_autoscaler_measures_makes_nobody_look() -> None:
 
 
 def test_of_a_pod_is_kept_what_is_read() -> None:
-    pods = [seen("Pod", 2, spec={"containers": ["much"]}, status={"phase": "Running"})]
+    spec = {"nodeName": "worker-3", "containers": ["much"]}
+    pods = [seen("Pod", 2, spec=spec, status={"phase": "Running"})]
     cluster = Cluster(Watched("pods", *pods), "in-cluster", ["shop"])
 
     assert asyncio.run(told(cluster)) == 1
     found = cluster.get(ObjectKey("Pod", "shop", "for-you"))
     assert found is not None
-    assert "spec" not in found
+    assert found["spec"] == {"nodeName": "worker-3"}
     assert found["status"] == {"phase": "Running"}
+
+
+class Silent(Watched):
+    """Passes on to a pod, or to its node, which does not answer."""
+
+    @override
+    async def request(self, *_: str, **__: Any) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    @override
+    async def text(self, *_: str, **__: Any) -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_node_that_is_silent_holds_up_nobody_who_works() -> None:
+    cluster = Cluster(Silent("pods"), "in-cluster", ["shop"])
+
+    async def scenario() -> float:
+        assert await cluster.last_line("shop", "train") is None
+        assert await cluster.problem("shop", "catalog") is None
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(scenario()) < 5
 
 
 def test_a_view_that_fell_over_looks_again_when_it_is_run_again() -> None:

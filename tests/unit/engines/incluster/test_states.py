@@ -108,6 +108,7 @@ def test_a_job_is_followed_from_its_first_pod_to_its_end() -> None:
     assert ran(job(), [], advice=ADVICE).state is State.CREATING
     running = ran(job(), [pod("p", phase="Running")], advice=ADVICE)
     assert (running.state, running.pod) == (State.RUNNING, "p")
+    assert ran(job(), [pod("p", phase="Succeeded")], advice=ADVICE).state is State.RUNNING
     assert ran(job(true("Complete")), [], advice=ADVICE).state is State.ACTIVE
 
 
@@ -156,31 +157,70 @@ def test_a_quota_that_lets_no_pod_be_made_is_told() -> None:
     assert "exceeded quota: small" in seen.doing
 
 
-def test_a_pod_on_a_lost_node_is_told() -> None:
-    lost = pod("p", phase="Running")
-    lost["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
-    seen = ran(job(), [lost], advice=ADVICE)
-    assert seen.state is State.RUNNING
-    assert seen.pod is None
-    assert "delete this resource" in (seen.doing or "")
+CUT_OFF = {"type": "Ready", "status": "False"}
+"""As the cluster says it of a pod whose node it does not hear of; a kubelet gives a reason."""
+
+
+def lost(*conditions: dict[str, Any], ends: bool = True, **status: Any) -> dict[str, Any]:
+    found = pod("p", phase="Running", conditions=conditions, **status)
+    found["spec"] = {"nodeName": "worker-3"}
+    if ends:
+        found["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seen", "text"),
+    [
+        (lost(CUT_OFF, ends=False), "pod p: its node worker-3 does not answer: if that lasts, the"),
+        (lost(CUT_OFF), "pod p: its node worker-3 does not answer: tried again once the node is"),
+        (lost(CUT_OFF, *DISRUPTED), "pod p: its node worker-3 was lost: tried again once the node"),
+        (lost(*DISRUPTED), "pod p: its node worker-3 was lost or is no longer fit for it: tried"),
+        (lost(), "pod p: it is ending: tried again once it has ended; to end it, delete this"),
+    ],
+)
+def test_a_training_whose_node_is_silent_says_which_and_what_happens_next(
+    seen: dict[str, Any], text: str
+) -> None:
+    found = ran(job(), [seen], advice=ADVICE)
+
+    assert (found.state, found.pod) == (State.RUNNING, None)
+    assert (found.doing or "").startswith(text)
+
+
+def test_a_pod_that_nobody_can_end_says_what_an_administrator_can_do() -> None:
+    text = ran(job(), [lost(CUT_OFF, *DISRUPTED)], advice=ADVICE).doing or ""
+    assert "is deleted, or is tainted node.kubernetes.io/out-of-service" in text
+    assert "delete this resource" in text
+
+
+def test_what_is_out_of_time_on_a_lost_node_is_not_tried_again() -> None:
+    out_of_time = true("FailureTarget", reason="DeadlineExceeded")
+    found = ran(job(out_of_time), [lost(CUT_OFF)], advice=ADVICE)
+    assert "does not answer: given up once the node is back" in (found.doing or "")
+
+
+def test_a_ranker_on_a_silent_node_is_told() -> None:
+    assert pod_problem([lost(CUT_OFF)]) == "pod p: its node worker-3 does not answer"
+    starting = {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}
+    assert pod_problem([lost(starting)]) is None
 
 
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
         ("EvictionByEvictionAPI", "its pod was evicted"),
-        ("DeletionByPodGC", "its node was lost"),
-        ("TerminationByKubelet", "its node was short of resources"),
+        ("DeletionByPodGC", "its node worker-3 was lost"),
+        ("TerminationByKubelet", "its node worker-3 was short of resources"),
     ],
 )
 def test_disruptions_are_told_apart_while_a_pod_ends_and_when_it_has(
     reason: str, text: str
 ) -> None:
-    why = [true("DisruptionTarget", reason=reason)]
-    ending = pod("p", phase="Running", conditions=why)
-    ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
-    assert text in (ran(job(), [ending], advice=ADVICE).doing or "")
-    seen = ran(job(), [ended(75, conditions=why)], advice=ADVICE)
+    why = true("DisruptionTarget", reason=reason)
+    assert text in (ran(job(), [lost(why)], advice=ADVICE).doing or "")
+    over = {**lost(why), "status": ended(75, conditions=[why])["status"]}
+    seen = ran(job(), [over], advice=ADVICE)
     assert (seen.doing or "").startswith(f"tried again; before: {text}")
 
 
