@@ -98,8 +98,9 @@ def commands(layout: Layout, files: Files) -> dict[str, list[str]]:
             f"--root-ca-file={files.authority}",
             "--use-service-account-credentials=true",
             "--leader-elect=false",
-            # A test should not wait for an autoscaler that looks every 15 s and believes nothing
-            # of a pod's first 5 minutes.
+            # A test should not wait until a node counts as silent after 50 s, nor for an autoscaler
+            # that looks every 15 s and believes nothing of a pod's first 5 minutes.
+            "--node-monitor-grace-period=30s",
             "--horizontal-pod-autoscaler-sync-period=2s",
             "--horizontal-pod-autoscaler-cpu-initialization-period=5s",
             "--horizontal-pod-autoscaler-initial-readiness-delay=2s",
@@ -197,6 +198,7 @@ def _kubelet(layout: Layout, files: Files) -> dict[str, Any]:
         "clusterDomain": "cluster.local",
         "resolvConf": str(files.configuration / "resolv.conf"),
         "oomScoreAdj": 0,  # lower needs the capability SYS_RESOURCE
+        "nodeStatusUpdateFrequency": "4s",  # several times in what makes a node count as silent
         # A host that is rather full is no reason to throw a test's pods out.
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,

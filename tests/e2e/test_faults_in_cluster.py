@@ -6,7 +6,7 @@ server of the user's own. One estate for all tests here; each leaves it serving.
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -53,6 +53,7 @@ NAME = "e2e-others"
 """Of the class, the namespace, and the buckets."""
 PASSWORD = "first"
 SECRET = "valkey"
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 READING = ("s3:ListBucket", "s3:GetObject")
 
 pytestmark = pytest.mark.timeout(900)
@@ -154,7 +155,7 @@ def test_a_source_that_may_not_be_read_is_refused_once(estate: Estate, sources: 
     last_import(estate, "True/Imported")
 
 
-def test_an_evicted_training_and_one_on_a_lost_node_are_told_apart_and_tried_again(
+def test_an_evicted_training_is_tried_again_and_made_once(
     estate: Estate, s3: S3Server, storage: Proxy
 ) -> None:
     settled(estate)
@@ -162,17 +163,14 @@ def test_an_evicted_training_and_one_on_a_lost_node_are_told_apart_and_tried_aga
     since = len(estate.watch.seen)
     storage.cut()  # lest it end before it is disturbed
     version = training(estate)
-    for disturb, reason in ((evict, "its pod was evicted"), (lose, "its node was lost")):
-        pod = trains(estate, version)
-        # Whoever makes another pod waits until it was seen why.
-        with estate.node.frozen("kube-controller-manager"):
-            disturb(estate, pod)
-            told(estate, "SolutionVersion", version, reason)
-        within(60, partial(gone, estate, pod), "the pod is gone")
+    pod = trains(estate, version)
+    # Whoever makes another pod waits until it was seen why.
+    with estate.node.frozen("kube-controller-manager"):
+        evict(estate, pod)
+        told(estate, "SolutionVersion", version, "its pod was evicted")
+    within(60, partial(gone, estate, pod), "the pod is gone")
     storage.mend()
-    estate.watch.shows("SolutionVersion", version, "Succeeded", "True/Trained", timeout=120)
-    assert not estate.get("job", f"{version}-train")["status"].get("failed"), "neither counts"
-    one_model_each(estate, s3, version)
+    made_by_another(estate, s3, version, pod)
     never_down(estate, since)
 
 
@@ -187,21 +185,61 @@ def evict(estate: Estate, pod: str) -> None:
     estate.node.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
 
-def lose(estate: Estate, pod: str) -> None:
-    """Do as the pod garbage collector does for a pod whose node was removed."""
-    lost = {
-        "type": "DisruptionTarget",
-        "status": "True",
-        "reason": "DeletionByPodGC",
-        "message": "PodGC: node no longer exists",
-    }
-    patch = json.dumps({"status": {"phase": "Failed", "conditions": [lost]}})
-    estate.kubectl("patch", "pod", pod, "--subresource=status", "--type=strategic", "-p", patch)
-    estate.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
-
-
 def gone(estate: Estate, pod: str) -> bool:
     return not estate.items("pods", "--field-selector", f"metadata.name={pod}")
+
+
+def made_by_another(estate: Estate, s3: S3Server, version: str, first: str) -> None:
+    """Assert that a version is made, by another pod than the first and uncounted, and once."""
+    estate.watch.shows("SolutionVersion", version, "Succeeded", "True/Trained", timeout=120)
+    pods = estate.items("pods", "-l", f"job-name={version}-train")
+    assert first not in {pod["metadata"]["name"] for pod in pods}
+    status = estate.get("job", f"{version}-train")["status"]
+    assert (status["succeeded"], status.get("failed", 0)) == (1, 0)
+    one_model_each(estate, s3, version)
+
+
+def test_a_training_on_a_lost_node_is_tried_again_and_made_once(
+    estate: Estate, s3: S3Server, storage: Proxy
+) -> None:
+    """The kubelet falls silent and what runs there runs on, as when a network parts."""
+    settled(estate)
+    at_once = {
+        "key": "node.kubernetes.io/unreachable",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 0,
+    }
+    with class_with(estate, training={"tolerations": [at_once]}):
+        version = training(estate)
+        storage.hold()  # lest it end before its node is lost
+        pod = trains(estate, version)
+        node = estate.get("pod", pod)["spec"]["nodeName"]
+        with estate.node.frozen("kubelet"):
+            storage.mend()
+            lost = f"its node {node} was lost: tried again once"
+            told(estate, "SolutionVersion", version, lost, timeout=90)
+            told(estate, "SolutionVersion", version, f"tainted {OUT_OF_SERVICE}")
+            assert is_stored(estate, s3, version), "what ran there has ended"
+            with out_of_service(estate, node):
+                within(60, partial(gone, estate, pod), "the pod is gone")
+        made_by_another(estate, s3, version, pod)
+    settled(estate)
+
+
+@contextmanager
+def out_of_service(estate: Estate, node: str) -> Iterator[None]:
+    """Give a node up, as its administrator does, but for the pods that were not evicted yet."""
+    estate.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}=nodeshutdown:NoSchedule")
+    try:
+        yield
+    finally:
+        estate.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}-")
+
+
+def is_stored(estate: Estate, storage: S3Server, version: str) -> bool:
+    listed = storage.client().list_objects_v2(Bucket=estate.namespace)["Contents"]
+    return any(one["Key"].endswith(f"{version}/manifest.json") for one in listed)
 
 
 def test_a_full_online_store_refuses_events_and_says_so_until_there_is_room(

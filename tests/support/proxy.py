@@ -1,4 +1,4 @@
-"""Stands between a client and a server, so that a test can cut them off from each other."""
+"""Stands between a client and a server, so that a test can cut them off, or make them wait."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Passes connections on to a server, until it is cut."""
+    """Passes connections on to a server, until it is cut or held."""
 
     def __init__(self, target: tuple[str, int], address: str = "127.0.0.1") -> None:
         """Listen at a free port of `address`."""
@@ -15,6 +15,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._cut = threading.Event()
+        self._flows = threading.Event()
+        self._flows.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -25,9 +27,14 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
         self._open.clear()
 
+    def hold(self) -> None:
+        """Keep what is under way, and whoever is new, without an answer."""
+        self._flows.clear()
+
     def mend(self) -> None:
-        """Pass new connections on again."""
+        """Pass everything on again."""
         self._cut.clear()
+        self._flows.set()
 
     def close(self) -> None:
         """Drop every connection and end."""
@@ -52,6 +59,7 @@ class Proxy:
         with source, suppress(OSError):
             try:
                 while data := source.recv(65536):
+                    self._flows.wait()
                     sink.sendall(data)
             finally:
                 sink.shutdown(socket.SHUT_RDWR)  # lets the other direction end too
