@@ -5,8 +5,9 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,6 +15,8 @@ from reco.storage.port import AccessDenied, Entry, NotFound, StorageError, Unava
 
 _BLOCK: Final = 8 << 20
 _PARTIAL: Final = ".partial"
+_ABANDONED_SECONDS: Final = 86_400.0
+"""Since its last byte: nobody writes a file any more."""
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -122,12 +125,16 @@ class FolderStore:
         yield from sorted(found, key=lambda entry: entry.key)
 
     def delete(self, *keys: str) -> None:
-        """Delete files, and the folders that they leave empty."""
+        """Delete files, and the folders that they leave empty but for what killed writers left."""
+        folders: dict[Path, str] = {}
         for key in keys:
             with self._classed(key, "deleted"):
                 path = self._path(key)
                 path.unlink(missing_ok=True)
-                self._prune(path.parent)
+                folders[path.parent] = key
+        for folder, key in folders.items():
+            with self._classed(key, "deleted"):
+                self._prune(folder)
 
     def _below(self, folder: Path) -> Iterator[Entry]:
         for path, _, names in os.walk(folder, onerror=_unless_absent, followlinks=True):
@@ -186,6 +193,7 @@ class FolderStore:
 
     def _prune(self, folder: Path) -> None:
         while folder != self._root and self._root in folder.parents:
+            _sweep(folder)
             try:
                 folder.rmdir()
             except OSError as error:
@@ -218,6 +226,15 @@ def _error(what: str, error: OSError) -> StorageError:
     if error.errno in _FULL:
         return Unavailable(f"{reason}. Make the volume larger, or delete what is no longer needed")
     return Unavailable(f"{reason}. Check the volume; trying again may help")
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what writers that were killed left in a folder."""
+    latest = time.time() - _ABANDONED_SECONDS
+    for path in folder.glob(f".*{_PARTIAL}"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < latest:
+                path.unlink()
 
 
 def _is(path: Path, handle: int) -> bool:

@@ -312,3 +312,20 @@ def test_names_of_any_length_make_different_places(store: ObjectStore) -> None:
     for place in long:
         assert store.put_if_absent(place, b"")
     assert keys(store, places.versions) == sorted(long)
+
+
+def test_what_a_killed_writer_left_goes_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    left, under_way = tmp_path / "a" / ".0.partial", tmp_path / "a" / ".1.partial"
+    for path in (left, under_way):
+        path.write_bytes(b"half")
+    two_days_ago = left.stat().st_mtime - 2 * 86_400
+    os.utime(left, (two_days_ago, two_days_ago))
+    store = FolderStore(tmp_path)
+    store.put("a/b", b"1")
+    store.delete("a/b")
+    assert not left.exists()
+    assert under_way.exists()
+    os.utime(under_way, (two_days_ago, two_days_ago))
+    store.delete("a/b")
+    assert not (tmp_path / "a").exists()
