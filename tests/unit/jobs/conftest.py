@@ -1,18 +1,17 @@
 """A dataset group whose storage is a real folder or bucket, and Jobs run on it by the command."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hack.s3 import S3Server
 from reco.cli.main import main
 from reco.storage import ObjectStore, open_storage
 from reco.workload.results import Result
 from reco.workload.storage import Owner, Places
-from reco.workload.tasks import S3, Field_, Group, Storage, Task
+from reco.workload.tasks import Field_, Group, Storage, Task
 
 OWNER = Owner(cluster="c", namespace="shop", name="movies", uid="1")
 PLACES = Places("shop_movies")
@@ -30,21 +29,6 @@ ITEMS = (
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with S3Server(tmp_path_factory.mktemp("s3") / "moto.log") as running:
-        running.create_bucket("data")
-        yield running
-
-
-@pytest.fixture
-def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> S3:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    prefix = "".join(one if one.isalnum() else "-" for one in request.node.name)
-    return S3(bucket="data", prefix=prefix, endpoint_url=server.url)
-
-
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     (tmp_path / "sources").mkdir()
@@ -52,10 +36,8 @@ def sources(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def group(tmp_path: Path) -> Group:
-    (tmp_path / "volume").mkdir()
-    storage = Storage(path=str(tmp_path / "volume"))
-    return Group(name="shop_movies", storage=storage, owner=OWNER)
+def group(volume: Storage) -> Group:
+    return Group(name="shop_movies", storage=volume, owner=OWNER)
 
 
 @pytest.fixture
