@@ -12,8 +12,11 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 from typing_extensions import override
 
+from reco.serving.event_log import parquet
 from reco.serving.history import Keys
+from reco.storage import claim, offline_log, open_storage
 from reco.workload import tasks
+from reco.workload.storage import EVENT_COLUMNS, MERGED, Places
 from tests.serving.stack import GROUP, TRACKING, Stack, event, put, until
 
 KEYS = Keys(GROUP)
@@ -71,6 +74,26 @@ def test_events_become_history_and_log(stack: Stack) -> None:
     until(lambda: stack.metric("consumer", "reco_stream_lag") == 0)
     with redis.Redis.from_url(stack.store.url) as store:
         assert 0 < store.ttl(KEYS.history("ann")) <= 90 * 86_400
+
+
+def test_the_files_of_an_hour_that_is_over_become_one(stack: Stack) -> None:
+    """While the consumer does everything else; an earlier hour is one of yesterday."""
+    stack.start("collector", stack.collector())
+    consumer = stack.consumer(compact_seconds=0.1)
+    files = open_storage(stack.group.storage)
+    claim(files, stack.group)
+    long_ago = f"{Places(GROUP).events}/2023-11-15"
+    for at in range(1_700_006_400_000, 1_700_006_400_009):
+        row = (f"{at}", "ann", "s", "a", "click", None, 7, None, None, None)
+        content = parquet(EVENT_COLUMNS, [row])
+        files.put(f"{long_ago}/{at}-0-{at}-0-{at:016}.parquet", content)
+    stack.start("consumer", consumer)
+    until(lambda: stack.metric("consumer", "reco_log_files_merged_total") == 9)
+    put(stack.client("personalize-events", "collector"), event("b", eventId="2"), userId="ann")
+    until(lambda: stack.metric("consumer", "reco_log_files") == 2)
+    [merged, new] = offline_log.files(files, Places(GROUP).events)
+    assert [merged.endswith(MERGED), new.endswith(MERGED)] == [True, False]
+    assert "Traceback" not in stack.pods["consumer"].log.read_text()
 
 
 def test_rows_are_logged_under_the_columns_of_the_schema(stack: Stack) -> None:

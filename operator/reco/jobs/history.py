@@ -12,18 +12,16 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reco.jobs import snapshots
 from reco.recipes import Interactions, Items, Users
-from reco.storage import Corrupt, ObjectStore
+from reco.storage import ObjectStore, offline_log, parquet
 from reco.workload.storage import Places, SnapshotManifest
 
 _INTERACTION: Final = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 _CREATED: Final = "CREATION_TIMESTAMP"
 _LATEST: Final = (1 << 63) - 1  # of Avro's long
-_ROWS: Final = 1 << 16
 
 
 class History:
@@ -33,15 +31,13 @@ class History:
         """Look at what there is.
 
         Raises:
-            Corrupt: a manifest is damaged.
+            Corrupt: a manifest or what was streamed is damaged.
             StorageError: storage fails.
         """
         self._store = store
         self._places = places
         self._bulk = snapshots.current(store, places, "Interactions")
-        self._events = [
-            entry.key for entry in store.entries(places.events) if entry.key.endswith(".parquet")
-        ]
+        self._events = offline_log.files(store, places.events)
 
     @property
     def imported(self) -> int:
@@ -67,7 +63,7 @@ class History:
         at = 0
         first = self._first_mentions(progress)
         for number, key in enumerate(self._events):
-            for batch in self._parquet(key, list(_INTERACTION)):
+            for batch in parquet.batches(self._store, key, _INTERACTION):
                 mask = pa.array(first[at : at + batch.num_rows])
                 at += batch.num_rows
                 yield _interactions(batch.filter(pc.and_(mask, pc.is_valid(batch["ITEM_ID"]))))
@@ -97,7 +93,7 @@ class History:
         """Return which rows of all event files, in order, are the first with their id."""
         hashes = [np.zeros(0, np.int64)]
         for number, key in enumerate(self._events):
-            for batch in self._parquet(key, ["EVENT_ID"]):
+            for batch in parquet.batches(self._store, key, ["EVENT_ID"]):
                 ids = batch["EVENT_ID"].to_pylist()
                 hashes.append(np.fromiter(map(hash, ids), np.int64, len(ids)))
             progress("reading event ids", 0.8 + 0.1 * (number + 1) / len(self._events))
@@ -129,13 +125,12 @@ class History:
     def _records(self, type_: str, key: str, bulk: Sequence[SnapshotManifest]) -> pa.Table | None:
         """Return rows of PutItems or PutUsers, oldest first, in the columns of the imports."""
         found: list[tuple[int, str, str, Mapping[str, Any]]] = []
-        for entry in self._store.entries(self._places.records(type_)):
-            if entry.key.endswith(".parquet"):
-                for batch in self._parquet(entry.key, ["RECORD_ID", "ID", "TIMESTAMP", "COLUMNS"]):
-                    found.extend(
-                        (one["TIMESTAMP"], one["RECORD_ID"], one["ID"], json.loads(one["COLUMNS"]))
-                        for one in batch.to_pylist()
-                    )
+        for file in offline_log.files(self._store, self._places.records(type_)):
+            for batch in parquet.batches(self._store, file):
+                found.extend(
+                    (one["TIMESTAMP"], one["RECORD_ID"], one["ID"], json.loads(one["COLUMNS"]))
+                    for one in batch.to_pylist()
+                )
         if not found:
             return None
         found.sort(key=lambda one: one[:2])
@@ -147,16 +142,6 @@ class History:
         for name in categorical:
             columns[name] = pa.array([_category(one[3].get(name)) for one in found], pa.string())
         return pa.table(columns)
-
-    def _parquet(self, key: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        try:
-            with self._store.open(key) as file, pq.ParquetFile(file) as table:
-                yield from table.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False)
-        except pa.ArrowException as error:
-            raise Corrupt(
-                f"{self._store.location}/{key} is damaged: {error}. Delete it to go on without "
-                f"what it holds"
-            ) from error
 
 
 def _interactions(batch: pa.RecordBatch) -> Interactions:

@@ -1,5 +1,7 @@
 """`reco serve consumer`: takes events from the stream to histories and to the offline log.
 
+It also keeps the log's files few, for it is one of a group and has time.
+
 Nobody calls it, so its readiness is free to tell what collectors can't, for they must go on
 refusing: that the online store takes nothing just now.
 """
@@ -19,6 +21,7 @@ from redis.exceptions import RedisError
 from reco import storage
 from reco.serving import history
 from reco.serving.claiming import await_claim
+from reco.serving.compaction import Compaction
 from reco.serving.event_log import EventLog, Flushing
 from reco.serving.folding import CLAIM_SECONDS, Folder, Limits
 from reco.serving.history import Keys
@@ -74,6 +77,8 @@ async def consuming(task: ConsumerTask, client: Redis, app: Application) -> Asyn
         Limits(task.history_length, task.history_seconds),
         metrics,
     )
+    files = storage.open_storage(task.group.storage)
+    compaction = Compaction(files, task.group, metrics)
     log = EventLog(
         Reader(
             client,
@@ -82,7 +87,7 @@ async def consuming(task: ConsumerTask, client: Redis, app: Application) -> Asyn
             name,
             claim_after=2 * task.flush_seconds + CLAIM_SECONDS,
         ),
-        storage.open_storage(task.group.storage),
+        files,
         Places(task.group.name),
         Flushing(task.flush_seconds, task.flush_rows),
         metrics,
@@ -93,6 +98,10 @@ async def consuming(task: ConsumerTask, client: Redis, app: Application) -> Asyn
         for group, behind in (await trim(client, keys.stream)).items():
             lag.labels(group).set(behind)
         await pause(_TRIM_SECONDS, stop)
+
+    async def compact() -> None:
+        if await pause(task.compact_seconds, stop):
+            await asyncio.to_thread(compaction.run, stop.is_set)
 
     await await_groups(client, keys.stream)
 
@@ -111,6 +120,7 @@ async def consuming(task: ConsumerTask, client: Redis, app: Application) -> Asyn
         for step, name in (
             (folder.step, "fold"),
             (log.step, "log"),
+            (compact, "compact"),
             (tidy, "trim"),
             (check, "check"),
         )

@@ -6,7 +6,7 @@ their place in the list says that they are the same.
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
@@ -129,9 +129,7 @@ class Contents:
             return True
         self._store.delete(self._places.current(type_))
         streamed = self._places.events if type_ == _INTERACTIONS else self._places.records(type_)
-        folders = (self._places.dataset(type_), streamed)
-        entries = chain.from_iterable(map(self._store.entries, folders))
-        return self._delete((entry.key for entry in entries), seconds)
+        return self._delete((self._places.dataset(type_), streamed), seconds)
 
     def delete_group(self, seconds: float = _SECONDS) -> bool:
         """Delete everything of the group, as far as the time goes; say whether it is all gone.
@@ -140,9 +138,7 @@ class Contents:
         """
         if not self._is_ours():
             return True
-        entries = self._store.entries(self._places.root)
-        others = (entry.key for entry in entries if entry.key != self._places.owner)
-        if not self._delete(others, seconds):
+        if not self._delete((self._places.root,), seconds):
             return False
         self._store.delete(self._places.owner)  # last: as long as there is anything, it is ours
         return True
@@ -150,14 +146,23 @@ class Contents:
     def _is_ours(self) -> bool:
         return self._owner() == self._group.owner
 
-    def _delete(self, keys: Iterator[str], seconds: float) -> bool:
-        """Delete files as far as the time goes; say whether that was all of them."""
+    def _delete(self, folders: Iterable[str], seconds: float) -> bool:
+        """Delete all files but the owner's, as far as the time goes; say whether that was all.
+
+        What is written meanwhile, of files that a list has shown, is found by the next list.
+        """
         deadline = time.monotonic() + seconds
-        while some := list(islice(keys, _AT_ONCE)):
-            self._store.delete(*some)
-            if len(some) == _AT_ONCE and time.monotonic() > deadline:
-                return False
-        return True
+        while True:
+            entries = chain.from_iterable(map(self._store.entries, folders))
+            keys = (entry.key for entry in entries if entry.key != self._places.owner)
+            found = False
+            while some := list(islice(keys, _AT_ONCE)):
+                found = True
+                self._store.delete(*some)
+                if time.monotonic() > deadline:
+                    return False
+            if not found:
+                return True
 
     def _manifests(self, name: str, folder: str, document: type[Stored]) -> dict[str, Any]:
         found, damaged = [], []

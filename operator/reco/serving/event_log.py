@@ -1,10 +1,12 @@
 """Events and rows into the offline log: Parquet files in storage that trainings read.
 
 Entries are acknowledged after the file that holds them was written, so each is written at least
-once. A file is named by its first and last entry: the same entries written again replace it.
+once. A file is named by its entries: the same written again replace it, and others never do, for
+what it holds may have been merged into another by then.
 """
 
 import asyncio
+import hashlib
 import io
 import itertools
 import logging
@@ -23,7 +25,7 @@ from reco.serving.events import KeptEvents, KeptRows
 from reco.serving.metrics import Metrics
 from reco.serving.stream import Entry, Reader
 from reco.storage import ObjectStore
-from reco.workload.storage import EVENT_COLUMNS, RECORD_COLUMNS, Places
+from reco.workload.storage import EVENT_COLUMNS, PARQUET, RECORD_COLUMNS, Places
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ class EventLog:
 
     async def flush(self) -> None:
         """Write and acknowledge all that wait; raises as `step` does."""
-        entries = sorted(self._waiting.values(), key=_order)
+        entries = list(self._waiting.values())
         if not entries:
             return
         rows = await asyncio.to_thread(self._write, entries)
@@ -114,22 +116,25 @@ class EventLog:
             folder = self._places.events if is_events else self._places.records(kind.decode())
             columns = EVENT_COLUMNS if is_events else RECORD_COLUMNS
             rows = list(_event_rows(some) if is_events else _record_rows(some))
-            self._files.put(
-                f"{folder}/{day}/{some[0].id}-{some[-1].id}.parquet", parquet(columns, rows)
-            )
+            self._files.put(f"{folder}/{day}/{_name(some)}", parquet(columns, rows))
             count += len(rows)
         return count
 
 
 def parquet(columns: Mapping[str, str], rows: Sequence[Row]) -> bytes:
     """Return a Parquet file of rows; `columns` are names and types as in `workload.storage`."""
-    schema = pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+    schema = schema_of(columns)
     arrays = [
         pa.array([row[at] for row in rows], type=field.type) for at, field in enumerate(schema)
     ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def schema_of(columns: Mapping[str, str]) -> pa.Schema:
+    """Return what Parquet calls such columns."""
+    return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
 
 
 def _event_rows(entries: Iterable[Entry]) -> Iterator[Row]:
@@ -173,6 +178,11 @@ def _decoded(decoder: "msgspec.json.Decoder[Kept]", entry: Entry) -> Kept | None
 def _order(entry: Entry) -> tuple[int, int]:
     milliseconds, _, number = entry.id.partition("-")
     return int(milliseconds), int(number)
+
+
+def _name(entries: Sequence[Entry]) -> str:
+    digest = hashlib.sha256(" ".join(entry.id for entry in entries).encode()).hexdigest()[:16]
+    return f"{entries[0].id}-{entries[-1].id}-{digest}{PARQUET}"
 
 
 def _day(entry: Entry) -> str:

@@ -1,19 +1,20 @@
 """Columns of items from storage: the imports that count, and the rows of PutItems since."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reco import storage
 from reco.serving.metadata import ItemColumns, texts
-from reco.storage import Corrupt, ObjectStore
+from reco.storage import ObjectStore, offline_log, parquet
 from reco.workload.storage import CurrentData, Places, SnapshotManifest
 
 ITEMS: Final = "Items"
 _ID: Final = "ITEM_ID"
+_REMEDY: Final = "Import Items again with mode Full"
 
 
 def read(files: ObjectStore, places: Places) -> ItemColumns:
@@ -33,16 +34,11 @@ def read(files: ObjectStore, places: Places) -> ItemColumns:
             continue
         names |= set(manifest.columns) - {_ID}
         for part in manifest.parts:
-            for row in _rows(files, f"{folder}/{part}", "Import Items again with mode Full"):
+            for row in _rows(parquet.batches(files, f"{folder}/{part}", remedy=_REMEDY)):
                 rows[row.pop(_ID)] = texts(row)
     newest: dict[str, int] = {}
-    for entry in files.entries(places.records(ITEMS)):
-        for row in _rows(
-            files,
-            entry.key,
-            "Delete it to go on without what it holds",
-            ("ID", "TIMESTAMP", "COLUMNS"),
-        ):
+    for key in offline_log.files(files, places.records(ITEMS)):
+        for row in _rows(parquet.batches(files, key, ("ID", "TIMESTAMP", "COLUMNS"))):
             if row["TIMESTAMP"] >= newest.get(row["ID"], 0):
                 newest[row["ID"]] = row["TIMESTAMP"]
                 rows[row["ID"]] = texts(json.loads(row["COLUMNS"]))
@@ -50,12 +46,5 @@ def read(files: ObjectStore, places: Places) -> ItemColumns:
     return ItemColumns(names, rows)
 
 
-def _rows(
-    files: ObjectStore, key: str, remedy: str, columns: Sequence[str] | None = None
-) -> Iterator[dict[str, Any]]:
-    try:
-        with files.open(key) as file, pq.ParquetFile(file) as table:
-            for batch in table.iter_batches(columns=columns):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:  # the latter where a page can't be unpacked
-        raise Corrupt(f"{files.location}/{key} is damaged: {error}. {remedy}") from error
+def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    return chain.from_iterable(batch.to_pylist() for batch in batches)

@@ -8,8 +8,9 @@ Everything of a dataset group lies below `groups/<external name of the group>/`:
 | `datasets/<Type>/snapshots/<job>/manifest.json` | one import (`SnapshotManifest`) |
 | `datasets/<Type>/snapshots/<job>/part-00000.parquet` | its rows |
 | `datasets/<Type>/current.json` | which snapshots count, oldest first (`CurrentData`) |
-| `events/<day>/<first id>-<last id>.parquet` | streamed events, columns `EVENT_COLUMNS` |
-| `records/<Type>/<day>/<first id>-<last id>.parquet` | rows of PutItems and PutUsers |
+| `events/<day>/<first id>-<last id>-<digest>.parquet` | streamed events, columns `EVENT_COLUMNS` |
+| `records/<Type>/<day>/<first id>-<last id>-<digest>.parquet` | rows of PutItems and PutUsers |
+| `<name of the first>-<digest>.merged.parquet` beside them | several in one, see `offline_log` |
 | `versions/<solution>/<version>/manifest.json` | one trained version (`VersionManifest`) |
 | `artifacts/<sha256>.model` | a trained model, named by the digest of its bytes |
 
@@ -27,6 +28,9 @@ from pydantic import BaseModel, ConfigDict
 
 GROUPS: Final = "groups"
 """The folder of everything."""
+PARQUET: Final = ".parquet"
+MERGED: Final = f".merged{PARQUET}"
+"""How the name of a file of streamed events or rows ends that was merged of others."""
 _LONGEST: Final = 200
 """Letters of a folder's name: file systems end at 255 bytes."""
 
@@ -152,9 +156,14 @@ class Places:
         """The folder of streamed events."""
         return f"{self.root}/events"
 
+    @property
+    def all_records(self) -> str:
+        """The folder of PutItems and PutUsers."""
+        return f"{self.root}/records"
+
     def records(self, type_: str) -> str:
         """Return the folder of PutItems or PutUsers."""
-        return f"{self.root}/records/{type_}"
+        return f"{self.all_records}/{type_}"
 
     @property
     def versions(self) -> str:

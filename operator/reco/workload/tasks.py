@@ -202,6 +202,8 @@ class ConsumerTask(Task):
     flush_seconds: float = 30.0
     """How long events wait at most to be written to the offline log."""
     flush_rows: int = 50_000
+    compact_seconds: float = 600.0
+    """How long after a look at the offline log for files to merge comes the next."""
     port: int = 8080
 
 

@@ -17,6 +17,8 @@ from reco import recipes
 from reco.cli.job import TERMINATED
 from reco.jobs import training
 from reco.recipes import load
+from reco.serving.compaction import LATE_SECONDS, Compaction
+from reco.serving.metrics import Metrics
 from reco.storage import ObjectStore, open_storage, read
 from reco.storage.versions import Pending, pending_of
 from reco.workload.results import EXIT_RETRY, Result
@@ -162,6 +164,30 @@ def test_streamed_events_count_once_an_id(job: Jobs, group: Group, store: Object
     assert manifest is not None
     assert (manifest.rows, manifest.items) == (1503, 43)
     assert manifest.trained_through == 5004
+
+
+@pytest.mark.usefixtures("data")
+def test_a_compacted_log_gives_the_same_model(job: Jobs, group: Group, store: ObjectStore) -> None:
+    """Byte for byte: events of one user in one second keep their order, of two with one id the
+    first counts, and so from the first files over those of hours to that of the day."""
+    for file in range(12):
+        hour = 1_700_006_400_000 + file // 4 * 3_600_000
+        events = [
+            event(30 * file + at, ITEM_ID=f"i{(7 * at + file) % 40}", TIMESTAMP=5000)
+            for at in range(-5, 30)
+        ]
+        store.put(
+            f"{PLACES.events}/2023-11-15/{hour + file}-0-{hour + file}-1-{file:016}.parquet",
+            parquet(EVENT_COLUMNS, events),
+        )
+    digest = job("train", task(group)).details["artifact"]
+    files = [12]
+    for version, hours in enumerate((3, 24, 48, 50, 75), 2):
+        now = 1_700_006_400 + hours * 3600 + LATE_SECONDS
+        Compaction(store, group, Metrics(), now=lambda now=now: now).run()  # type: ignore[misc] # bound now
+        assert job("train", task(group, f"v{version}")).details["artifact"] == digest
+        files.append(len(list(store.entries(PLACES.events))))
+    assert files == [12, 15, 15, 3, 4, 1]
 
 
 @pytest.mark.usefixtures("data")
