@@ -99,7 +99,7 @@ def imported_items(stack: Stack) -> tuple[Path, Path]:
 
 def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack: Stack) -> None:
     imported_items(stack)
-    put_since = [("1", "i2", 5, '{"TITLE": "New"}'), ("0", "i2", 4, '{"TITLE": "Old"}')]
+    put_since = [("1", "i2", 5, '{"TITLE": ["New", "Newer"]}'), ("0", "i2", 4, '{"TITLE": "Old"}')]
     records = stack.folder / "storage" / Places(GROUP).records("Items") / "2027-01-15"
     records.mkdir(parents=True)
     (records / "1-0-2-0.parquet").write_bytes(parquet(RECORD_COLUMNS, put_since))
@@ -108,7 +108,7 @@ def test_a_campaign_tells_columns_of_imported_items_and_of_items_put_since(stack
     asked = {"campaignArn": ARN, "userId": "u1", "metadataColumns": {"ITEMS": ["title", "PRICE"]}}
     answer = rank(inputList=["i1", "i2", "i3"], **asked)["personalizedRanking"]
     told = {one["itemId"]: one["metadata"] for one in answer}
-    assert told == {"i1": {"title": "One", "price": "1.5"}, "i2": {"title": "New"}, "i3": {}}
+    assert told == {"i1": {"title": "One", "price": "1.5"}, "i2": {"title": "New|Newer"}, "i3": {}}
     assert (
         "metadata"
         not in rank(campaignArn=ARN, userId="u1", inputList=["i1"])["personalizedRanking"][0]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reco.jobs import snapshots
 from reco.recipes import Interactions, Items, Users
 from reco.storage import ObjectStore, offline_log, parquet
-from reco.workload.storage import Places, SnapshotManifest
+from reco.workload.storage import Places, SnapshotManifest, text_of
 
 _INTERACTION: Final = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 _CREATED: Final = "CREATION_TIMESTAMP"
@@ -140,7 +140,7 @@ class History:
             created = [_created(one[3].get(_CREATED), streamed=one[0]) for one in found]
             columns[_CREATED] = pa.array(created, pa.int64())
         for name in categorical:
-            columns[name] = pa.array([_category(one[3].get(name)) for one in found], pa.string())
+            columns[name] = pa.array([text_of(one[3].get(name)) for one in found], pa.string())
         return pa.table(columns)
 
 
@@ -175,12 +175,6 @@ def _created(value: object, *, streamed: int) -> int:
     except ValueError:
         return streamed
     return time if 0 <= time <= _LATEST else streamed
-
-
-def _category(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return "|".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.str_]:

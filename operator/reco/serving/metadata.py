@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reco.workload.storage import text_of
+
 
 class ItemColumns:
     """Texts of items by column; names of columns in upper case."""
@@ -19,4 +21,5 @@ class ItemColumns:
 
 def texts(row: Mapping[str, Any]) -> dict[str, str]:
     """Return values as answers tell them: always as texts, and none that is null."""
-    return {name: str(value) for name, value in row.items() if value is not None}
+    told = {name: text_of(value) for name, value in row.items()}
+    return {name: text for name, text in told.items() if text is not None}

@@ -60,6 +60,13 @@ RECORD_COLUMNS: Final = {
 row's other columns, named as in the schema, as JSON. The newest row of an id counts."""
 
 
+def text_of(value: object) -> str | None:
+    """Return a value of `COLUMNS` as imports have it: several in one are separated by `|`."""
+    if value is None:
+        return None
+    return "|".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 class Stored(BaseModel):
     """A JSON file in storage."""
 
