@@ -4,9 +4,9 @@ The operator has no credentials of the storage; the catalog has, and is asked th
 server, so it is reached from wherever the operator runs. One list a group serves every resource.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
 from reco.engines.incluster.cluster import API
@@ -22,6 +22,9 @@ from reco.workload.addresses import (
     catalog_service,
 )
 from reco.workload.storage import Places, VersionManifest
+
+Key = TypeVar("Key", bound=Hashable)
+Answer = TypeVar("Answer")
 
 KEPT_SECONDS: Final = 300.0
 """For how long an answer is good unless something is known to have changed."""
@@ -47,6 +50,28 @@ class Versions:
         return next((text for text in self.damaged if name in text), None)
 
 
+class _Answers(Generic[Key, Answer]):
+    """Answers by what was asked, forgotten once they are too old to be given."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, tuple[float, Answer]] = {}
+
+    def since(self, oldest: float, key: Key) -> Answer | None:
+        """Return an answer that is newer, or None."""
+        at, answer = self._kept.get(key, (float("-inf"), None))
+        return answer if at > oldest else None
+
+    def keep(self, now: float, key: Key, answer: Answer) -> None:
+        """Remember an answer of now."""
+        oldest = now - KEPT_SECONDS
+        self._kept = {one: known for one, known in self._kept.items() if known[0] > oldest}
+        self._kept[key] = (now, answer)
+
+    def forget(self, key: Key) -> None:
+        """Let the next look ask again."""
+        self._kept.pop(key, None)
+
+
 class Catalogs:
     """The catalogs of all groups of an EngineClass."""
 
@@ -54,8 +79,8 @@ class Catalogs:
         """Ask through `api`; `time` is monotonic seconds."""
         self._api = api
         self._time = time
-        self._versions: dict[tuple[str, str], tuple[float, Versions]] = {}
-        self._sources: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
+        self._versions: _Answers[tuple[str, str], Versions] = _Answers()
+        self._sources: _Answers[tuple[str, str, str], dict[str, Any]] = _Answers()
 
     async def versions(
         self, namespace: str, group: str, *, not_before: float | None = None
@@ -69,13 +94,13 @@ class Catalogs:
         """
         now = self._time()
         oldest = now - KEPT_SECONDS if not_before is None else not_before
-        at, known = self._versions.get((namespace, group), (float("-inf"), Versions()))
-        if at <= oldest:
+        known = self._versions.since(oldest, (namespace, group))
+        if known is None:
             answer = await self._get(namespace, group, CATALOG_VERSIONS)
             found = [VersionManifest.model_validate(one) for one in answer["versions"]]
             found.sort(key=lambda one: (one.created, one.version), reverse=True)
             known = Versions(found, answer.get("damaged", ()))
-            self._versions[namespace, group] = (now, known)
+            self._versions.keep(now, (namespace, group), known)
         return known
 
     async def source(
@@ -83,9 +108,9 @@ class Catalogs:
     ) -> dict[str, Any]:
         """Return `source`, the digest of what lies at a location, or `source_problem`."""
         key, now = (namespace, group, location), self._time()
-        at, known = self._sources.get(key, (float("-inf"), {}))
-        if fresh or now - at >= KEPT_SECONDS:
-            self._sources.pop(key, None)  # if nobody answers, the next look has to ask again
+        known = None if fresh else self._sources.since(now - KEPT_SECONDS, key)
+        if known is None:
+            self._sources.forget(key)  # if nobody answers, the next look has to ask again
             path = f"{CATALOG_SOURCE}?location={quote(location, safe='')}"
             answer = await self._get(namespace, group, path)
             known = (
@@ -93,7 +118,7 @@ class Catalogs:
                 if "digest" in answer
                 else {"source": None, "source_problem": answer.get("problem")}
             )
-            self._sources[key] = (now, known)
+            self._sources.keep(now, key, known)
         return known
 
     async def delete_version(
@@ -102,7 +127,7 @@ class Catalogs:
         """Delete a version, and its model where no other version has the same."""
         path = f"{CATALOG_VERSIONS}/{quote(solution, safe='')}/{quote(version, safe='')}"
         await self._send("DELETE", namespace, group, path, {OWNER_HEADER: uid})
-        self._versions.pop((namespace, group), None)
+        self._versions.forget((namespace, group))
 
     async def delete_snapshot(
         self, namespace: str, group: str, type_: str, job: str, uid: str
@@ -119,7 +144,7 @@ class Catalogs:
     async def delete_group(self, namespace: str, group: str, uid: str) -> None:
         """Delete everything that a group keeps in storage."""
         await self._send("DELETE", namespace, group, CATALOG_GROUP, {OWNER_HEADER: uid})
-        self._versions.pop((namespace, group), None)
+        self._versions.forget((namespace, group))
 
     async def _get(self, namespace: str, group: str, path: str) -> dict[str, Any]:
         return await self._send("GET", namespace, group, path, {})

@@ -11,7 +11,7 @@ from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
 from reco.cluster.errors import StoreNotFound, StoreUnavailable
 from reco.decide.model import Absent, EngineView, State
-from reco.engines.incluster.catalog import Catalogs
+from reco.engines.incluster.catalog import KEPT_SECONDS, Catalogs
 from reco.engines.incluster.cluster import Cluster
 from reco.engines.incluster.drivers import DRIVERS
 from reco.engines.incluster.judging import Judged, Seen
@@ -91,6 +91,25 @@ def test_a_person_s_request_to_look_at_a_source_outlives_a_catalog_that_does_not
         return [*seen, await look(fresh=False)]
 
     assert asyncio.run(story()) == ["old", "old", "new"]
+
+
+def test_answers_of_groups_that_nobody_asks_about_any_more_are_forgotten() -> None:
+    async def story() -> tuple[int, int]:
+        proxy = "/api/v1/namespaces/shop/services/http:group-{}-catalog:80/proxy"
+        numbers = range(5)
+        answers: dict[str, dict[str, Any]] = {}
+        for number in numbers:
+            answers[f"{proxy.format(number)}/versions"] = {"versions": []}
+            answers[f"{proxy.format(number)}/source?location=s3"] = {"digest": "1"}
+        clock = [0.0]
+        catalogs = Catalogs(Answers(answers), lambda: clock[0])
+        for number in numbers:
+            clock[0] += KEPT_SECONDS / 2
+            await catalogs.versions("shop", f"shop_group-{number}")
+            await catalogs.source("shop", f"shop_group-{number}", "s3", fresh=False)
+        return len(catalogs._versions._kept), len(catalogs._sources._kept)
+
+    assert asyncio.run(story()) == (2, 2)
 
 
 def trained(version: str, recipe: str) -> dict[str, Any]:
