@@ -148,7 +148,8 @@ class RecipeModel:
             cut_off = float(exploration["explorationItemAgeCutOff"])
             options["exploration_item_age_cut_off"] = cut_off
         found = self._model.recommend(
-            user_history=self._history(user, events),
+            user_history=_heard(events),
+            user_id=user,
             item_id=item,
             count=count,
             **options,  # type: ignore[arg-type] # the names above are those of float parameters
@@ -157,14 +158,12 @@ class RecipeModel:
 
     def rank(self, *, user: str, items: Sequence[str], events: Sequence[Event]) -> list[Scored]:
         """Order all given items; those unknown come last without a score."""
-        found = self._model.rank(candidates=items, user_history=self._history(user, events))
+        found = self._model.rank(candidates=items, user_history=_heard(events), user_id=user)
         return [Scored(one.item_id, one.score) for one in found]
 
-    def _history(self, user: str | None, events: Sequence[Event]) -> list[RecipeEvent]:
-        if user is None:
-            return []
-        new = [RecipeEvent(one.item, int(one.timestamp), one.event_type) for one in events]
-        return [*self._model.history_of(user), *new]
+
+def _heard(events: Sequence[Event]) -> list[RecipeEvent]:
+    return [RecipeEvent(one.item, int(one.timestamp), one.event_type) for one in events]
 
 
 def _be_a_worker() -> None:

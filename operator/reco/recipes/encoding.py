@@ -47,21 +47,30 @@ class Log:
     @classmethod
     def of(
         cls,
-        batches: Interactions | Iterable[Interactions],
+        data: "Data",
         event_type: str | None = None,
         event_value_threshold: float | None = None,
-    ) -> Self:
-        """Encode batches as they come, so that no more than one of them is in memory at a time."""
+    ) -> "Log":
+        """Encode batches as they come, so that no more than one of them is in memory at a time.
+
+        What is encoded already stays as it is: its rows were chosen then.
+        """
+        if isinstance(data, Log):
+            return data
         users, items = _Vocabulary(), _Vocabulary()
         timestamps = [np.zeros(0, np.int64)]
-        for batch in [batches] if isinstance(batches, Interactions) else batches:
+        for batch in [data] if isinstance(data, Interactions) else data:
             chosen = batch.selected(event_type, event_value_threshold)
             users.extend(chosen.user_ids)
             items.extend(chosen.item_ids)
             timestamps.append(chosen.timestamps.astype(np.int64))
+        user_ids, user_positions = users.sorted()
+        item_ids, item_positions = items.sorted()
         return cls(
-            *(users.ids(), items.ids()),
-            *(users.positions(), items.positions()),
+            user_ids,
+            item_ids,
+            user_positions,
+            item_positions,
             np.concatenate(timestamps),
             event_type,
         )
@@ -82,6 +91,10 @@ class Log:
         )
 
 
+Data = Interactions | Iterable[Interactions] | Log
+"""Interactions at once, batch by batch, or encoded already."""
+
+
 class _Vocabulary:
     """Strings numbered as they come, and renumbered in their order at the end."""
 
@@ -95,16 +108,13 @@ class _Vocabulary:
         numbers = map(self._numbers.__getitem__, column.tolist())
         self._columns.append(np.fromiter(numbers, np.int32, len(column)))
 
-    def ids(self) -> Strings:
-        """Return the distinct strings, sorted."""
-        return np.array(sorted(self._numbers), dtype=np.str_)
-
-    def positions(self) -> Indices:
-        """Return every row's position in `ids`."""
-        in_order = np.array([self._numbers[one] for one in sorted(self._numbers)], dtype=np.int64)
+    def sorted(self) -> tuple[Strings, Indices]:
+        """Return the distinct strings, sorted, and every row's position in them."""
+        ids = sorted(self._numbers)
+        in_order = np.array([self._numbers[one] for one in ids], dtype=np.int64)
         position_of = np.empty(len(in_order), dtype=np.int32)
         position_of[in_order] = np.arange(len(in_order), dtype=np.int32)
-        return position_of[np.concatenate(self._columns)]
+        return np.array(ids, dtype=np.str_), position_of[np.concatenate(self._columns)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def fit(
             settings.number("min_user_history_length_percentile", 0.0),
             settings.number("max_user_history_length_percentile", 1.0),
         ),
-        labels=_labels(catalogue, items),
+        labels=Labels.of_items(items, catalogue),
         items=items,
         user_labels=user_labels,
         settings=settings,
@@ -286,12 +286,6 @@ _FAMILIES: Mapping[Family, _Family] = {
     "related": _Family(_related),
     "topics": _Family(_topics, _topics_column),
 }
-
-
-def _labels(catalogue: Catalogue, items: Items | None) -> Labels | None:
-    if items is None or not items.categories:
-        return None
-    return Labels.of(items.categories, catalogue.index(items.ids), len(catalogue.item_ids))
 
 
 def _likeness(data: _Data, scored: NDArray[np.bool_]) -> Likeness | None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from reco.recipes.data import Indices, Strings, Users
-from reco.recipes.encoding import latest_mentions, positions
+from reco.recipes.data import Indices, Items, Strings, Users
+from reco.recipes.encoding import Catalogue, latest_mentions, positions
 
 SEPARATOR = "|"
 
@@ -46,6 +46,13 @@ class Labels:
         order = np.lexsort((labels, np.array(owners, dtype=np.int64)))
         starts = np.searchsorted(np.array(owners, dtype=np.int64)[order], np.arange(rows + 1))
         return cls(names, starts.astype(np.int64), labels[order].astype(np.int32))
+
+    @classmethod
+    def of_items(cls, items: Items | None, catalogue: Catalogue) -> Self | None:
+        """Build from the categories of an items data set; None if it has none."""
+        if items is None or not items.categories:
+            return None
+        return cls.of(items.categories, catalogue.index(items.ids), len(catalogue.item_ids))
 
     @classmethod
     def none(cls, rows: int) -> Self:

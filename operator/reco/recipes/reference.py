@@ -55,7 +55,7 @@ def _recipe(recipe: Recipe) -> str:
         else "",
         "with scores" if recipe.with_scores else "without scores",
         "`itemExplorationConfig` applies" if recipe.explores else "",
-        "training mode `Update` goes on from a full training" if recipe.family == "linear" else "",
+        "training mode `Update` goes on from a full training" if recipe.updatable else "",
         "" if "Personalize" in recipe.engines else "in the cluster only",
     ]
     text = f"## {recipe.name}\n\n{_FAMILIES[recipe.family]}\n\n{'; '.join(filter(None, facts))}.\n"

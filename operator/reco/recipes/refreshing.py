@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco.recipes.data import Indices, Items
-from reco.recipes.encoding import Log, encode
+from reco.recipes.encoding import Data, Log, encode
 from reco.recipes.labels import Labels, Likeness
 from reco.recipes.model import Model
 from reco.recipes.scorers import LinearScorer, Welcome
-from reco.recipes.training import Data
 
 Rows = NDArray[np.float32]
 
@@ -41,9 +40,7 @@ def refresh(
     before = model.catalogue
     now = items or Items.of([])
     ids = np.union1d(before.item_ids, now.ids)
-    log = interactions
-    if not isinstance(log, Log):
-        log = Log.of(log, model.event_type, event_value_threshold)
+    log = Log.of(interactions, model.event_type, event_value_threshold)
     catalogue, histories = encode(log, Items(ids))
     created = catalogue.created.copy()
     if now.creation_timestamps is not None:
@@ -51,10 +48,7 @@ def refresh(
     known = catalogue.index(before.item_ids)
     created[known] = before.created
     catalogue = replace(catalogue, created=created)
-    labels = None
-    if now.categories:
-        labels = Labels.of(now.categories, catalogue.index(now.ids), len(catalogue.item_ids))
-    extended = _extended(scorer, labels, known, len(catalogue.item_ids))
+    extended = _extended(scorer, Labels.of_items(now, catalogue), known, len(catalogue.item_ids))
     placed = catalogue.counts > 0
     placed[known] |= model.placed
     if extended.likeness is not None:

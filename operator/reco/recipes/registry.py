@@ -83,6 +83,11 @@ class Recipe:
     explores: bool = False
     engines: tuple[Engine, ...] = ("Personalize", "InCluster")
 
+    @property
+    def updatable(self) -> bool:
+        """Whether training mode `Update` goes on from a full training, see `refreshing`."""
+        return self.family == "linear"
+
     def settings(self, given: Mapping[str, str]) -> dict[str, Value]:
         """Return every hyperparameter's value; raise ValueError for what is refused."""
         problems = validate_hyperparameters(self.name, given)

@@ -6,15 +6,15 @@ Evaluation follows Amazon Personalize: train on 90 % of users, give the model th
 each remaining user's events, and compare its answer with the newest 10 %.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reco.recipes.data import Event, Interactions, Items, Strings, Users
-from reco.recipes.encoding import Log, check_sufficient
+from reco.recipes.data import Event, Items, Strings, Users
+from reco.recipes.encoding import Data, Log, check_sufficient
 from reco.recipes.fitting import Settings, fit, shaped
 from reco.recipes.linear import LinearSettings
 from reco.recipes.metrics import LONGEST, Outcome, summary
@@ -23,8 +23,6 @@ from reco.recipes.registry import Recipe, recipe_named
 
 TEST_SHARE = 0.1
 INPUT_SHARE = 0.9
-
-Data = Interactions | Iterable[Interactions] | Log
 
 
 class Options(TypedDict, total=False):
@@ -98,7 +96,7 @@ def hold_out(interactions: Data, test_users: Strings) -> tuple[Log, list[HeldOut
 
     A test user with fewer than two events has nothing to split and is left out.
     """
-    log = interactions if isinstance(interactions, Log) else Log.of(interactions)
+    log = Log.of(interactions)
     held_out = np.isin(log.user_ids, test_users)[log.users]
     tests = log.where(held_out)
     order = np.lexsort((tests.timestamps, tests.users))
@@ -155,9 +153,7 @@ class _Task:
     def of(cls, recipe: str, interactions: Data, options: Options) -> Self:
         chosen = recipe_named(recipe)
         values = chosen.settings(options.get("hyperparameters", {}))
-        log = interactions
-        if not isinstance(log, Log):
-            log = Log.of(log, options.get("event_type"), options.get("event_value_threshold"))
+        log = Log.of(interactions, options.get("event_type"), options.get("event_value_threshold"))
         check_sufficient(log)
         return cls(
             recipe=chosen,

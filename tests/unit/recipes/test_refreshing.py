@@ -1,13 +1,13 @@
 """What refreshing a model keeps and what it takes in."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.datasets import Dataset
-from reco.recipes import Interactions, Items, Model, load, refresh, save
+from reco.api.solution import UPDATABLE_RECIPES
+from reco.recipes import RECIPES, Interactions, Items, Model, load, refresh, save
 
 USER = "u0007"
 FRESH = "fresh"
@@ -104,8 +104,17 @@ def test_a_refreshed_model_outlives_its_process(
     assert scores(load(tmp_path / "model"), again) == scores(again, again)
 
 
-def test_recipes_without_personal_weights_must_be_trained_again(
-    model_of: Callable[[str], Model], dataset: Dataset
+def test_recipes_that_cannot_be_updated_must_be_trained_again(
+    recipe: str, model: Model, dataset: Dataset
 ) -> None:
-    with pytest.raises(ValueError, match="aws-sims cannot be refreshed; train it again"):
-        refresh(model_of("aws-sims"), dataset.interactions)
+    if RECIPES[recipe].updatable:
+        assert refresh(model, dataset.interactions).recipe == recipe
+        return
+    with pytest.raises(ValueError, match=f"{recipe} cannot be refreshed; train it again"):
+        refresh(model, dataset.interactions)
+
+
+def test_recipes_that_a_solution_may_update_by_schedule_can_be_updated() -> None:
+    offered = set(UPDATABLE_RECIPES) & set(RECIPES)
+    assert offered
+    assert all(RECIPES[name].updatable for name in offered)
