@@ -186,7 +186,7 @@ def test_a_broken_model_never_serves(estate: Estate) -> None:
         estate.patch(
             "campaign", MOVIES, {"spec": {"version": {"name": now["previous"], "follow": None}}}
         )
-        told(estate, "Campaign", MOVIES, "corrupt or truncated", timeout=120)
+        told(estate, "Campaign", MOVIES, "is damaged", timeout=120)
         assert serving(estate) == now
         load.more(10)
         estate.patch("campaign", MOVIES, {"spec": {"version": {"name": now["current"]}}})

@@ -147,7 +147,7 @@ def test_a_model_that_is_not_the_one_never_serves(stack: Stack, damage: str) -> 
     log = ranker.log_tail()
     assert "Traceback" not in log
     assert "Ready" not in log
-    assert ("cannot be read" if damage == "missing" else "corrupt or truncated") in log
+    assert ("cannot be read" if damage == "missing" else "is damaged: the SHA-256 of its") in log
 
 
 def test_a_task_that_is_none_is_refused_with_a_text(stack: Stack) -> None:

@@ -105,7 +105,7 @@ def run(task: ImportTask, progress: Progress, now: Callable[[], datetime] = _now
             categorical=tuple(one.name for one in task.fields if one.categorical),
             parts=parts,
         )
-        write(store, f"{folder}/{snapshots.MANIFEST}", manifest)
+        write(store, places.snapshot_manifest(task.type, task.job), manifest)
     snapshots.enter(store, places, manifest)
     progress("done", 1.0)
     return Result(

@@ -20,12 +20,12 @@ from reco.storage import (
     Unavailable,
     decode,
     digest_of,
+    download_checked,
     encode,
     read,
 )
 from reco.workload.storage import CurrentData, Places, SnapshotManifest
 
-MANIFEST: Final = "manifest.json"
 _GROUP_ROWS: Final = 1 << 18
 _GROUP_BYTES: Final = 32 << 20
 _PART_BYTES: Final = 64 << 20
@@ -95,8 +95,7 @@ class PartWriter:
             return
         self.close()
         name = f"part-{len(self.parts):05}.parquet"
-        with self._scratch.open("rb") as file:
-            digest = digest_of(file)
+        digest = digest_of(self._scratch)
         self._store.upload(f"{self._folder}/{name}", self._scratch)
         self.parts[name] = digest
 
@@ -105,7 +104,7 @@ def manifest_of(
     store: ObjectStore, places: Places, type_: str, job: str
 ) -> SnapshotManifest | None:
     """Return the manifest of an import; None if it never ended."""
-    return read(store, f"{places.snapshot(type_, job)}/{MANIFEST}", SnapshotManifest)
+    return read(store, places.snapshot_manifest(type_, job), SnapshotManifest)
 
 
 def current(store: ObjectStore, places: Places, type_: str) -> list[SnapshotManifest]:
@@ -193,18 +192,12 @@ def batches(
         Corrupt: a part is not what was written.
     """
     folder = places.snapshot(manifest.type, manifest.job)
+    remedy = f"Import {manifest.type} again with mode Full"
     wanted = [name for name in columns if name in manifest.columns]
     with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
         local = Path(scratch) / "part.parquet"
         for name, digest in manifest.parts.items():
-            store.download(f"{folder}/{name}", local)
-            with local.open("rb") as file:
-                found = digest_of(file)
-            if found != digest:
-                raise Corrupt(
-                    f"{store.location}/{folder}/{name} is damaged: its SHA-256 is {found}, the "
-                    f"manifest says {digest}. Import {manifest.type} again with mode Full"
-                )
+            download_checked(store, f"{folder}/{name}", local, digest, remedy)
             with pq.ParquetFile(local) as table:
                 yield from table.iter_batches(
                     batch_size=_READ_ROWS, columns=wanted, use_threads=False

@@ -10,8 +10,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from reco.jobs.progress import Progress
 from reco.jobs.running import Refused
 from reco.recipes import ArtifactError, Model, TrainingDataError
 from reco.recipes.encoding import Log, longest
-from reco.storage import Corrupt, ObjectStore, claim, digest_of, open_storage, read, write
+from reco.storage import ObjectStore, claim, digest_of, download_checked, open_storage, read, write
 from reco.storage.versions import Pending, drop_artifact, manifests, pending_of
 from reco.workload.results import Outcome, Result
 from reco.workload.storage import Places, VersionManifest
@@ -70,8 +69,7 @@ def run(
             path = Path(scratch) / "model"
             progress("writing", 0.95)
             recipes.save(trained.model, path)
-            with path.open("rb") as file:
-                digest = digest_of(file)
+            digest = digest_of(path)
             manifest = VersionManifest(
                 solution=task.solution,
                 version=task.version,
@@ -200,7 +198,7 @@ def _size(rows: recipes.Items | recipes.Users | None) -> int:
 
 def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:
     """Find and load what an update goes on from."""
-    if recipes.RECIPES[task.recipe].family != "linear":
+    if not recipes.RECIPES[task.recipe].updatable:
         raise Refused(
             Outcome.INVALID_SETTINGS,
             f"{task.recipe} knows no training mode Update: train with mode Full",
@@ -217,14 +215,10 @@ def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:
             f"Training mode Update goes on from a version of {task.solution} that was trained with "
             f"mode Full and {task.recipe}, and there is none: train with mode Full",
         )
-    with _downloaded(store, places.artifact(newest.artifact)) as path:
-        with path.open("rb") as file:
-            found_digest = digest_of(file)
-        if found_digest != newest.artifact:
-            raise Corrupt(
-                f"{store.location}/{places.artifact(newest.artifact)} is damaged: its SHA-256 is "
-                f"{found_digest}. Train with mode Full"
-            )
+    with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
+        path = Path(scratch) / "model"
+        key = places.artifact(newest.artifact)
+        download_checked(store, key, path, newest.artifact, "Train with mode Full")
         try:
             return _Base(recipes.load(path), newest.metrics)
         except ArtifactError as error:
@@ -233,14 +227,6 @@ def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:
                 f"Training mode Update can't go on from {newest.version}: {error}. Train with mode "
                 f"Full",
             ) from error
-
-
-@contextmanager
-def _downloaded(store: ObjectStore, key: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
-        path = Path(scratch) / "file"
-        store.download(key, path)
-        yield path
 
 
 def _keep(store: ObjectStore, places: Places, path: Path, manifest: VersionManifest) -> None:

@@ -6,13 +6,12 @@ their place in the list says that they are the same.
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain, islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from reco.storage import (
     Corrupt,
-    Entry,
     ObjectStore,
     OwnedElsewhere,
     Sources,
@@ -22,13 +21,10 @@ from reco.storage import (
 )
 from reco.storage.versions import drop_version
 from reco.workload.claims import name_of
-from reco.workload.storage import CurrentData, Owner, Places, SnapshotManifest, Stored
+from reco.workload.storage import MANIFEST, CurrentData, Owner, Places, SnapshotManifest, Stored
 from reco.workload.storage import VersionManifest as Version
 from reco.workload.tasks import Group
 
-Document = TypeVar("Document", bound=Stored)
-
-_MANIFEST: Final = "/manifest.json"
 _INTERACTIONS: Final = "Interactions"
 _AT_ONCE: Final = 1000
 _SECONDS: Final = 20.0
@@ -47,7 +43,7 @@ class Contents:
         self._group = group
         self._places = Places(group.name)
         self._sources = sources
-        self._known: dict[str, tuple[str, Stored]] = {}
+        self._known: dict[str, dict[str, tuple[str, Stored]]] = {}
 
     def claim(self) -> None:
         """Make the group ours.
@@ -116,8 +112,9 @@ class Contents:
                 f"{job} is part of the current data of {type_}: import with mode Full first, then "
                 f"it can be deleted"
             )
+        # The manifest first: without it nothing of the rest counts.
+        self._store.delete(self._places.snapshot_manifest(type_, job))
         folder = self._places.snapshot(type_, job)
-        self._store.delete(f"{folder}{_MANIFEST}")  # first: without it nothing of the rest counts
         self._store.delete(*(entry.key for entry in self._store.entries(folder)))
 
     def delete_dataset(self, type_: str, seconds: float = _SECONDS) -> bool:
@@ -165,25 +162,20 @@ class Contents:
                 return True
 
     def _manifests(self, name: str, folder: str, document: type[Stored]) -> dict[str, Any]:
-        found, damaged = [], []
-        for entry in self._listed(folder):
-            try:
-                manifest = self._read(entry, document)
-            except Corrupt as error:
-                damaged.append(str(error))
+        before, known = self._known.get(name, {}), {}
+        damaged = []
+        for entry in self._store.entries(folder):
+            if not entry.key.endswith(MANIFEST):
                 continue
+            version, manifest = before.get(entry.key, ("", None))
+            if version != entry.version:
+                try:
+                    manifest = read(self._store, entry.key, document)
+                except Corrupt as error:
+                    damaged.append(str(error))
+                    continue
             if manifest is not None:
-                found.append(manifest.model_dump(mode="json"))
+                known[entry.key] = (entry.version, manifest)
+        self._known[name] = known
+        found = [manifest.model_dump(mode="json") for _, manifest in known.values()]
         return {name: found, "damaged": damaged} if damaged else {name: found}
-
-    def _listed(self, folder: str) -> Iterator[Entry]:
-        return (one for one in self._store.entries(folder) if one.key.endswith(_MANIFEST))
-
-    def _read(self, entry: Entry, document: type[Document]) -> Document | None:
-        version, known = self._known.get(entry.key, ("", None))
-        if version == entry.version and isinstance(known, document):
-            return known
-        manifest = read(self._store, entry.key, document)
-        if manifest is not None:
-            self._known[entry.key] = (entry.version, manifest)
-        return manifest

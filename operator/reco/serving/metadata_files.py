@@ -29,7 +29,7 @@ def read(files: ObjectStore, places: Places) -> ItemColumns:
     current = storage.read(files, places.current(ITEMS), CurrentData)
     for job in current.snapshots if current else ():
         folder = places.snapshot(ITEMS, job)
-        manifest = storage.read(files, f"{folder}/manifest.json", SnapshotManifest)
+        manifest = storage.read(files, places.snapshot_manifest(ITEMS, job), SnapshotManifest)
         if manifest is None:
             continue
         names |= set(manifest.columns) - {_ID}

@@ -191,21 +191,14 @@ def fetch(task: RankerTask, folder: Path) -> Model:
     """Download a campaign's model, check that it is the one, and map it into memory.
 
     Raises:
-        StorageError: it can't be had.
-        StartError: it is not what its digest says.
+        StorageError: it can't be had, or is not what its digest says.
+        StartError: it is a model of another release.
     """
     key = Places(task.group.name).artifact(task.artifact)
     path = folder / "model"
     files = storage.open_storage(task.group.storage)
-    files.download(key, path)
-    with path.open("rb") as file:
-        digest = storage.digest_of(file)
-    if digest != task.artifact:
-        raise StartError(
-            Outcome.INVALID_DATA,
-            f"the model {files.location}/{key} is corrupt or truncated: the SHA-256 of its "
-            f"{path.stat().st_size} bytes is {digest}. Restore it, or train again",
-        )
+    remedy = "Restore it, or train again"
+    storage.download_checked(files, key, path, task.artifact, remedy)
     try:
         return load(path)
     except ArtifactError as error:

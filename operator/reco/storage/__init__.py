@@ -5,6 +5,7 @@ Both give an `ObjectStore`: whole files under keys, written at once or not at al
 say what to do. Calls block; a server makes them in a thread.
 """
 
+from reco.storage.digests import digest_of, download_checked
 from reco.storage.groups import (
     Corrupt,
     OwnedElsewhere,
@@ -22,7 +23,6 @@ from reco.storage.port import (
     ObjectStore,
     StorageError,
     Unavailable,
-    digest_of,
 )
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "claim",
     "decode",
     "digest_of",
+    "download_checked",
     "encode",
     "open_storage",
     "read",

@@ -1,14 +1,11 @@
 """What storage can do, whichever kind it is, and how it fails."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol
 
 from reco.workload.results import Outcome
-
-_BLOCK = 1 << 20
 
 
 class StorageError(Exception):
@@ -94,11 +91,3 @@ class ObjectStore(Protocol):
     def delete(self, *keys: str) -> None:
         """Delete files; those that do not exist are no error."""
         ...
-
-
-def digest_of(file: BinaryIO) -> str:
-    """Return the SHA-256 of what is left to read of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()

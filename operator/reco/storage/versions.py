@@ -10,9 +10,8 @@ from typing import Final
 
 from reco.storage.groups import read, write
 from reco.storage.port import Entry, ObjectStore
-from reco.workload.storage import Places, Stored, VersionManifest
+from reco.workload.storage import MANIFEST, Places, Stored, VersionManifest
 
-_MANIFEST: Final = "/manifest.json"
 _PENDING: Final = "/pending.json"
 _DROPPED: Final = "/dropped.json"
 
@@ -26,7 +25,7 @@ class Pending(Stored):
 def manifests(store: ObjectStore, places: Places) -> Iterator[tuple[Entry, VersionManifest]]:
     """Give all versions of a group with their files."""
     for entry in store.entries(places.versions):
-        if entry.key.endswith(_MANIFEST):
+        if entry.key.endswith(MANIFEST):
             found = read(store, entry.key, VersionManifest)
             if found is not None:
                 yield entry, found
@@ -34,7 +33,7 @@ def manifests(store: ObjectStore, places: Places) -> Iterator[tuple[Entry, Versi
 
 def pending_of(places: Places, solution: str, version: str) -> str:
     """Return where a training notes what it is about to store."""
-    return places.version(solution, version).removesuffix(_MANIFEST) + _PENDING
+    return places.version(solution, version).removesuffix(MANIFEST) + _PENDING
 
 
 def drop_artifact(store: ObjectStore, places: Places, digest: str) -> None:
@@ -52,7 +51,7 @@ def drop_artifact(store: ObjectStore, places: Places, digest: str) -> None:
 def drop_version(store: ObjectStore, places: Places, solution: str, version: str) -> None:
     """Delete a version, and its model unless another names it; may be repeated until it ends."""
     key = places.version(solution, version)
-    dropped = key.removesuffix(_MANIFEST) + _DROPPED
+    dropped = key.removesuffix(MANIFEST) + _DROPPED
     found = read(store, key, Pending) or read(store, dropped, Pending)
     if found is None:
         return

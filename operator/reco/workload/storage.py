@@ -28,6 +28,8 @@ from pydantic import BaseModel, ConfigDict
 
 GROUPS: Final = "groups"
 """The folder of everything."""
+MANIFEST: Final = "/manifest.json"
+"""How the key of a manifest ends."""
 PARQUET: Final = ".parquet"
 MERGED: Final = f".merged{PARQUET}"
 """How the name of a file of streamed events or rows ends that was merged of others."""
@@ -150,6 +152,10 @@ class Places:
         """Return the folder of one import."""
         return f"{self.root}/datasets/{type_}/snapshots/{_part(job)}"
 
+    def snapshot_manifest(self, type_: str, job: str) -> str:
+        """Return the manifest of one import."""
+        return f"{self.snapshot(type_, job)}{MANIFEST}"
+
     def dataset(self, type_: str) -> str:
         """Return the folder of all imports of a dataset."""
         return f"{self.root}/datasets/{type_}"
@@ -179,7 +185,7 @@ class Places:
 
     def version(self, solution: str, version: str) -> str:
         """Return the manifest of one version."""
-        return f"{self.versions}/{_part(solution)}/{_part(version)}/manifest.json"
+        return f"{self.versions}/{_part(solution)}/{_part(version)}{MANIFEST}"
 
     def artifact(self, digest: str) -> str:
         """Return the model file with a digest."""

@@ -22,8 +22,7 @@ def ended(store: ObjectStore, number: int) -> SnapshotManifest:
         columns={},
         parts={},
     )
-    folder = PLACES.snapshot("Items", manifest.job)
-    write(store, f"{folder}/{snapshots.MANIFEST}", manifest)
+    write(store, PLACES.snapshot_manifest("Items", manifest.job), manifest)
     return manifest
 
 

@@ -339,7 +339,7 @@ def test_an_update_of_a_damaged_model_is_refused(
     store.put(PLACES.artifact(digest), store.get(PLACES.artifact(digest))[:-1])
     result = job("train", task(group, "v2", mode="Update"))
     assert result.outcome == "InvalidData"
-    assert "is damaged: its SHA-256 is" in result.message
+    assert "is damaged: the SHA-256 of its" in result.message
 
 
 @pytest.mark.usefixtures("data")

@@ -17,11 +17,13 @@ import pytest
 from hack.processes import free_port
 from reco.storage import (
     AccessDenied,
+    Corrupt,
     NotFound,
     ObjectStore,
     Sources,
     Unavailable,
     digest_of,
+    download_checked,
     open_storage,
 )
 from reco.storage.folder import FolderStore
@@ -102,8 +104,12 @@ def test_a_large_file_goes_there_and_back_and_is_read_from_any_position(
         assert file.read() == content[-7:]
         file.seek(5 << 20)
         assert file.read(3) == content[:3]
-        file.seek(0)
-        assert digest_of(file) == hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
+    assert digest_of(local) == digest
+    download_checked(store, "large", back, digest, "")
+    store.put("large", content[:-1])
+    with pytest.raises(Corrupt, match=f"large is damaged: .*, not {digest}. Write it again"):
+        download_checked(store, "large", back, digest, "Write it again")
 
 
 def test_an_empty_file_is_a_file(store: ObjectStore) -> None:
