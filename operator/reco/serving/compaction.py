@@ -4,8 +4,8 @@ Files of an hour that is over become one, and so do those of a day: neighbours a
 order, so that the rows come in the same order before and after. A merged file is written at once,
 tells what it was made of, and counts in its place from then on; what it was made of is deleted a
 day later. So nothing is lost or counted twice wherever this breaks off, and the next pass sees in
-storage how far it came. Two at a time make the same file, which one of them writes; or, if they saw
-different files, some rows twice, which readers drop as they do where events were written twice.
+storage how far it came. Two at a time make the same file, or, if they saw different ones, some rows
+twice: readers drop these, as they do where events were written twice.
 """
 
 import hashlib
@@ -106,8 +106,10 @@ class Compaction:
     def _merge(self, run: Sequence[Entry], schema: pa.Schema) -> bool:
         """Write one file of several; say whether it is there now."""
         key, made = merged_name(run), self._now()
-        if not self._files.put_if_absent(key, self._content(run, schema, made)):
+        content = self._content(run, schema, made)
+        if self._files.find(key) is not None:  # another consumer was faster
             return False
+        self._files.put(key, content)
         listed = {entry.key for entry in self._files.entries(folder_of(key))}
         gone = not listed.issuperset(entry.key for entry in run)
         if gone and self._now() < made + KEPT_SECONDS:

@@ -16,7 +16,7 @@ from reco.workload.storage import MERGED, PARQUET, Stored
 
 KEPT_SECONDS: Final = 86_400.0
 """How long a file stays once another one stands for it: as long as a training may take, unless its
-class says otherwise. One that reads later than that of a list of its own fails, and loses nothing.
+class says otherwise. One that still reads what it listed longer ago fails, and loses nothing.
 """
 METADATA: Final = b"reco.merge"
 """Of a merged Parquet file: JSON of `Merge`."""
