@@ -8,14 +8,7 @@ from typing import Any
 
 from reco.api.resource import Key, Resource, parse
 from reco.api.vocabulary import API_VERSION
-from reco.decide.model import (
-    Absent,
-    Desired,
-    EngineView,
-    ErrorClass,
-    Failure,
-    Identity,
-)
+from reco.decide.model import Absent, Desired, EngineView, ErrorClass, Failure, Identity
 from reco.decide.references import References
 from reco.engines.personalize.kinds import UNPROVEN
 from reco.engines.port import EngineError

@@ -9,16 +9,8 @@ from reco.api.resource import Resource, parse
 from reco.api.vocabulary import API_VERSION, FINALIZER
 from reco.decide import names
 from reco.decide.conditions import merge
-from reco.decide.model import (
-    Absent,
-    Decision,
-    Desired,
-    EngineView,
-    Identity,
-    Observed,
-    Situation,
-    State,
-)
+from reco.decide.decision import Decision
+from reco.decide.model import Absent, Desired, EngineView, Identity, Observed, Situation, State
 from reco.engines.personalize.kinds import GOES_WITH_PARENT, REPEATABLE, UNPROVEN
 from reco.loop.status import patch
 

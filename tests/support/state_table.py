@@ -7,18 +7,15 @@ Tests of decisions and of the real kstatus library read the same rows. The table
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reco.decide.decision import AddFinalizer, CreateExternal, DeleteExternal, UpdateExternal
 from reco.decide.model import (
     Absent,
-    AddFinalizer,
-    CreateExternal,
-    DeleteExternal,
     ErrorClass,
     Failure,
     Situation,
     State,
     Unsupported,
     Update,
-    UpdateExternal,
     Waiting,
 )
 from tests.support.situations import (

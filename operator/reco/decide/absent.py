@@ -5,17 +5,8 @@ from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, Manageme
 from reco.api.vocabulary import ConditionType as C
 from reco.decide import ownership, pictures, refusals
 from reco.decide.conditions import timestamp
-from reco.decide.model import (
-    Absent,
-    Action,
-    AddFinalizer,
-    CreateExternal,
-    Decision,
-    Desired,
-    Situation,
-    Unsupported,
-    Waiting,
-)
+from reco.decide.decision import Action, AddFinalizer, CreateExternal, Decision
+from reco.decide.model import Absent, Desired, Situation, Unsupported, Waiting
 from reco.decide.rules import RULES
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from reco.api.base import Condition
 from reco.api.vocabulary import ABNORMAL_TRUE, ConditionType
-from reco.decide.model import Keep, Verdict
+from reco.decide.decision import Keep, Verdict
 
 MESSAGE_LIMIT = 2048
 """Characters of a message; an engine's text can be long."""

@@ -9,20 +9,22 @@ from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, DeletionPolicy, ManagementPolicy, Reason
 from reco.decide import failures, ownership, pictures, runs
 from reco.decide.absent import unlisted_for
-from reco.decide.model import (
-    MOVING,
-    Absent,
+from reco.decide.decision import (
     Decision,
     DeleteExternal,
     DeleteResource,
+    RemoveFinalizer,
+    StopExternal,
+)
+from reco.decide.model import (
+    MOVING,
+    Absent,
     EngineView,
     Failure,
     NotAsked,
     Observed,
-    RemoveFinalizer,
     Situation,
     State,
-    StopExternal,
     Waiting,
 )
 from reco.decide.rules import RULES

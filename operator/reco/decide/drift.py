@@ -7,19 +7,15 @@ from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import DriftPolicy, ManagementPolicy, Reason
 from reco.decide import names, ownership, pictures, refusals
+from reco.decide.decision import Action, Decision, TagExternal, UpdateExternal, Verdict
 from reco.decide.model import (
     MOVING,
-    Action,
-    Decision,
     Desired,
     Observed,
     Situation,
     State,
-    TagExternal,
     Unsupported,
     Update,
-    UpdateExternal,
-    Verdict,
     Waiting,
     digest,
 )

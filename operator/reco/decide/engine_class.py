@@ -6,16 +6,8 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, Reason
 from reco.api.vocabulary import ConditionType as C
-from reco.decide.model import (
-    Action,
-    AddFinalizer,
-    Decision,
-    ErrorClass,
-    Failure,
-    RemoveFinalizer,
-    Timing,
-    Verdict,
-)
+from reco.decide.decision import Action, AddFinalizer, Decision, RemoveFinalizer, Verdict
+from reco.decide.model import ErrorClass, Failure, Timing
 from reco.decide.pictures import Conditions
 
 _SHOWN = 5

@@ -3,16 +3,8 @@
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import Reason
 from reco.decide import pictures, refusals
-from reco.decide.model import (
-    CreateExternal,
-    Decision,
-    Desired,
-    ErrorClass,
-    Failure,
-    Keep,
-    Situation,
-    Verdict,
-)
+from reco.decide.decision import CreateExternal, Decision, Keep, Verdict
+from reco.decide.model import Desired, ErrorClass, Failure, Situation
 
 DENIED_BEFORE_STALLED = 3
 """Refused looks in a row before a resource is shown as stalled: a role may still be spreading."""

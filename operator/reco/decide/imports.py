@@ -19,7 +19,8 @@ from reco.api.vocabulary import (
 )
 from reco.decide import names, pictures, runs
 from reco.decide.conditions import timestamp
-from reco.decide.model import Action, Decision, Observed, Situation, State, Verdict, digest
+from reco.decide.decision import Action, Decision, Verdict
+from reco.decide.model import Observed, Situation, State, digest
 from reco.decide.references import Lookup, References
 from reco.decide.schedule import Schedule
 

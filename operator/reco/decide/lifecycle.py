@@ -16,17 +16,8 @@ from reco.api.vocabulary import (
     Reason,
 )
 from reco.decide import absent, deletion, failures, ownership, pictures, present, refusals
-from reco.decide.model import (
-    Absent,
-    Decision,
-    Failure,
-    Keep,
-    NotAsked,
-    Observed,
-    Situation,
-    Verdict,
-    Waiting,
-)
+from reco.decide.decision import Decision, Keep, Verdict
+from reco.decide.model import Absent, Failure, NotAsked, Observed, Situation, Waiting
 from reco.decide.requests import pause_reason
 from reco.decide.rules import RULES
 

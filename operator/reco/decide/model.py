@@ -1,8 +1,7 @@
-"""What decisions are made of: what is wanted, what is there, and what to do about it.
+"""What decisions look at: what is wanted, and what is there.
 
-Everything here is a frozen value. The loop gathers a `Situation`, a pure function turns it into a
-`Decision`, and the loop carries that out: at most one mutating engine call at a time, so that
-every point between two calls is a point from which the next look can go on.
+Everything here is a frozen value. The loop gathers a `Situation`, and a pure function turns it into
+a `decision.Decision`.
 """
 
 import hashlib
@@ -13,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from reco.api.resource import Key, Resource
-from reco.api.vocabulary import ConditionType, DeletionPolicy, Reason
+from reco.api.resource import Resource
+from reco.api.vocabulary import DeletionPolicy, Reason
 
 # What is wanted --------------------------------------------------------------------------------
 
@@ -294,124 +293,3 @@ class Situation:
     def changes_any_time(self) -> bool:
         """Whether the object can be changed while it is still being made or moved."""
         return self.engine is not None and self.engine.changes_any_time
-
-
-# What to do ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AddFinalizer:
-    """Hold the resource until its external object is dealt with."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveFinalizer:
-    """Let the resource go."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateExternal:
-    """Make the external object."""
-
-    desired: Desired
-    tags: Mapping[str, str]
-    """The user's tags and ours."""
-    record_intent: bool = False
-    """Write down the intent before the call: the engine can't tell a repeated call from a first."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateExternal:
-    """Change the external object in place."""
-
-    observed: Observed
-    fields: Mapping[str, Any]
-    """The wanted values of the mutable fields that differ."""
-    desired: Desired
-
-
-@dataclass(frozen=True, slots=True)
-class TagExternal:
-    """Set and remove tags."""
-
-    observed: Observed
-    set: Mapping[str, str]
-    remove: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StopExternal:
-    """Stop a training that runs."""
-
-    observed: Observed
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteExternal:
-    """Delete the external object."""
-
-    observed: Observed
-
-
-@dataclass(frozen=True, slots=True)
-class CreateResource:
-    """Make a resource of ours; one of that name that exists already is the one."""
-
-    manifest: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteResource:
-    """Delete a resource of ours that this one owns."""
-
-    key: Key
-    uid: str
-
-
-Action = (
-    AddFinalizer
-    | RemoveFinalizer
-    | CreateExternal
-    | UpdateExternal
-    | TagExternal
-    | StopExternal
-    | DeleteExternal
-    | CreateResource
-    | DeleteResource
-)
-"""One thing to do."""
-
-EngineAction = CreateExternal | UpdateExternal | TagExternal | StopExternal | DeleteExternal
-"""An action that changes something in an engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one condition should say."""
-
-    status: str
-    """`True`, `False` or `Unknown`."""
-    reason: Reason
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Leave a condition as it was, or start it with `otherwise`."""
-
-    otherwise: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do about one resource, what to show, and when to look again."""
-
-    conditions: Mapping[ConditionType, Verdict | Keep]
-    """Conditions that are left out are removed where they are abnormal-true, else kept."""
-    actions: Sequence[Action] = ()
-    status: Mapping[str, Any] = field(default_factory=dict)
-    """Top-level status fields to set, in manifest spelling; None removes one."""
-    look_again: float | None = None
-    """Seconds until the next look; None waits for an event or the resync."""
-    retry: bool = False
-    """Whether to look again with the queue's backoff for this key."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import Reason
-from reco.decide.model import Keep, Situation, Verdict
+from reco.decide.decision import Keep, Verdict
+from reco.decide.model import Situation
 
 Conditions = dict[C, Verdict | Keep]
 

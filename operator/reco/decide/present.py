@@ -6,17 +6,14 @@ from typing import Any
 from reco.api.vocabulary import FINALIZER, ManagementPolicy, Reason
 from reco.decide import drift, ownership, pictures, refusals
 from reco.decide.conditions import timestamp
-from reco.decide.model import (
+from reco.decide.decision import (
     AddFinalizer,
     Decision,
     DeleteExternal,
-    Desired,
     EngineAction,
-    Observed,
-    Situation,
-    State,
     UpdateExternal,
 )
+from reco.decide.model import Desired, Observed, Situation, State
 from reco.decide.rules import RULES
 
 

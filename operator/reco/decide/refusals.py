@@ -5,7 +5,8 @@ from typing import Any
 
 from reco.api.vocabulary import Reason
 from reco.decide import pictures
-from reco.decide.model import Decision, Desired, Situation
+from reco.decide.decision import Decision
+from reco.decide.model import Desired, Situation
 from reco.decide.requests import forced
 
 _MESSAGE_LIMIT = 4096

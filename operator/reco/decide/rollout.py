@@ -8,16 +8,8 @@ from reco.api.campaign import DesiredState
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import FINALIZER, ConditionType, ManagementPolicy, Reason
 from reco.decide import ownership, pictures, runs
-from reco.decide.model import (
-    Absent,
-    Decision,
-    DeleteExternal,
-    Observed,
-    Situation,
-    State,
-    Verdict,
-    Waiting,
-)
+from reco.decide.decision import Decision, DeleteExternal, Verdict
+from reco.decide.model import Absent, Observed, Situation, State, Waiting
 from reco.decide.references import Lookup, References, usable
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import Reason
 from reco.decide import imports, rollout, schedule, training
-from reco.decide.model import Decision, Observed, Situation, Waiting
+from reco.decide.decision import Decision
+from reco.decide.model import Observed, Situation, Waiting
 from reco.decide.references import Lookup, References
 
 

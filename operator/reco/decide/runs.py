@@ -14,7 +14,7 @@ from reco.api.resource import Resource
 from reco.api.vocabulary import ANNOTATION_RUN_NOW, API_VERSION, GROUP, ConditionType, Reason
 from reco.decide import names
 from reco.decide.conditions import timestamp
-from reco.decide.model import Action, CreateResource, DeleteResource
+from reco.decide.decision import Action, CreateResource, DeleteResource
 from reco.decide.schedule import Schedule
 
 ANNOTATION_TRIGGER = f"{GROUP}/trigger"

@@ -22,17 +22,8 @@ from reco.api.vocabulary import (
 )
 from reco.decide import names, pictures, runs
 from reco.decide.conditions import timestamp
-from reco.decide.model import (
-    Action,
-    CreateResource,
-    Decision,
-    Desired,
-    ExternalVersion,
-    Observed,
-    Situation,
-    State,
-    Verdict,
-)
+from reco.decide.decision import Action, CreateResource, Decision, Verdict
+from reco.decide.model import Desired, ExternalVersion, Observed, Situation, State
 from reco.decide.schedule import Schedule
 
 _LIVE = frozenset({State.ACTIVE, State.CREATING, State.RUNNING})

@@ -13,7 +13,7 @@ from reco.api.resource import Key, Resource
 from reco.api.vocabulary import FINALIZER
 from reco.cluster.errors import StoreExists
 from reco.decide.conditions import timestamp
-from reco.decide.model import (
+from reco.decide.decision import (
     Action,
     AddFinalizer,
     CreateExternal,
@@ -21,14 +21,12 @@ from reco.decide.model import (
     DeleteExternal,
     DeleteResource,
     EngineAction,
-    ErrorClass,
-    Failure,
     RemoveFinalizer,
     StopExternal,
     TagExternal,
     UpdateExternal,
-    Waiting,
 )
+from reco.decide.model import ErrorClass, Failure, Waiting
 from reco.decide.references import resolve
 from reco.engines.port import Engine, EngineError
 from reco.loop.looking import Looker

@@ -12,8 +12,8 @@ from typing import Protocol
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, ManagementPolicy
 from reco.decide import deletion, engine_class, requests
+from reco.decide.decision import Decision
 from reco.decide.model import (
-    Decision,
     Desired,
     Failure,
     Identity,

@@ -22,17 +22,8 @@ from reco.cluster.errors import (
     StoreNotFound,
 )
 from reco.decide import events, failures, lifecycle
-from reco.decide.model import (
-    Action,
-    CreateExternal,
-    CreateResource,
-    Decision,
-    Identity,
-    Keep,
-    Situation,
-    Timing,
-    Verdict,
-)
+from reco.decide.decision import Action, CreateExternal, CreateResource, Decision, Keep, Verdict
+from reco.decide.model import Identity, Situation, Timing
 from reco.engines.port import EngineError
 from reco.loop import looking
 from reco.loop.acting import Actor, FenceLost, Written

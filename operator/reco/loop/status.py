@@ -7,7 +7,7 @@ from typing import Any
 from reco.api.base import Condition
 from reco.api.resource import Resource
 from reco.decide import conditions
-from reco.decide.model import Decision
+from reco.decide.decision import Decision
 
 
 def patch(

@@ -9,19 +9,9 @@ import pytest
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ANNOTATION_RECONCILE
 from reco.decide import runs
+from reco.decide.decision import CreateResource, Decision, UpdateExternal
 from reco.decide.lifecycle import decide
-from reco.decide.model import (
-    CreateResource,
-    Decision,
-    Desired,
-    ExternalVersion,
-    NotAsked,
-    Situation,
-    State,
-    Update,
-    UpdateExternal,
-    Waiting,
-)
+from reco.decide.model import Desired, ExternalVersion, NotAsked, Situation, State, Update, Waiting
 from reco.decide.references import resolve, usable
 from tests.support.situations import (
     CREATED,

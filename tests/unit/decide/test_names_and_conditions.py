@@ -10,8 +10,8 @@ from reco.api.resource import Key
 from reco.api.vocabulary import ConditionType, Reason
 from reco.decide import names
 from reco.decide.conditions import merge
+from reco.decide.decision import Keep, Verdict
 from reco.decide.events import transitions
-from reco.decide.model import Keep, Verdict
 from tests.support.situations import NOW, condition, resource
 
 LABEL = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True)

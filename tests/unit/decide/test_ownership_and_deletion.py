@@ -8,23 +8,17 @@ import pytest
 
 from reco.api.vocabulary import DeletionPolicy
 from reco.decide import names
-from reco.decide.deletion import asks_engine
-from reco.decide.lifecycle import decide
-from reco.decide.model import (
-    Absent,
+from reco.decide.decision import (
     CreateExternal,
     DeleteExternal,
     DeleteResource,
-    ErrorClass,
-    Failure,
-    NotAsked,
     RemoveFinalizer,
-    State,
     StopExternal,
     TagExternal,
-    Timing,
-    Waiting,
 )
+from reco.decide.deletion import asks_engine
+from reco.decide.lifecycle import decide
+from reco.decide.model import Absent, ErrorClass, Failure, NotAsked, State, Timing, Waiting
 from reco.decide.references import usable
 from tests.support.situations import (
     ENGINE,

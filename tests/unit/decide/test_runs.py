@@ -3,18 +3,10 @@
 import pytest
 
 from reco.decide import runs
+from reco.decide.decision import CreateResource
 from reco.decide.failures import DENIED_BEFORE_STALLED
 from reco.decide.lifecycle import decide
-from reco.decide.model import (
-    Absent,
-    CreateResource,
-    Desired,
-    ErrorClass,
-    ExternalVersion,
-    Failure,
-    State,
-    Waiting,
-)
+from reco.decide.model import Absent, Desired, ErrorClass, ExternalVersion, Failure, State, Waiting
 from tests.support.situations import CREATED, condition, observed, resource, shown, situation
 
 VERSION = Desired("shop_thing", {"solutionArn": "arn:solution"}, tags={})

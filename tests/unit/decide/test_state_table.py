@@ -3,8 +3,9 @@
 import pytest
 
 from reco.api.vocabulary import Reason
+from reco.decide.decision import CreateExternal, UpdateExternal
 from reco.decide.lifecycle import decide
-from reco.decide.model import CreateExternal, ErrorClass, Failure, State, UpdateExternal
+from reco.decide.model import ErrorClass, Failure, State
 from tests.support.situations import (
     condition,
     desired,

@@ -8,16 +8,9 @@ import pytest
 
 from reco.api.resource import Resource
 from reco.decide import runs
+from reco.decide.decision import CreateResource, Decision, DeleteResource
 from reco.decide.lifecycle import decide
-from reco.decide.model import (
-    CreateResource,
-    Decision,
-    DeleteResource,
-    Desired,
-    ExternalVersion,
-    Situation,
-    State,
-)
+from reco.decide.model import Desired, ExternalVersion, Situation, State
 from tests.support.situations import (
     CREATED,
     NOW,
