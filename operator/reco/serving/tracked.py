@@ -165,9 +165,9 @@ class Tracked:
 
     def _changed(self, message: Sequence[Any]) -> None:
         """Heed `invalidate`, with keys, or with nothing when the store was emptied."""
-        kind, keys = message
-        if kind == b"invalidate":
-            if keys is None:
-                self._current.clear()
-            else:
-                self._current.difference_update(key.decode() for key in keys)
+        if message[0] != b"invalidate":
+            return
+        if message[1] is None:
+            self._current.clear()
+        else:
+            self._current.difference_update(key.decode() for key in message[1])
