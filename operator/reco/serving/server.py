@@ -23,6 +23,7 @@ import uvicorn
 import uvloop
 from typing_extensions import override
 
+from reco.serving.connections import Connection
 from reco.serving.http import Application
 from reco.storage import StorageError
 from reco.workload.results import Outcome, Result, leave
@@ -107,7 +108,7 @@ class _Server(uvicorn.Server):
 async def _listening(app: Application, port: int) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
