@@ -1,6 +1,7 @@
 """A ranker by itself: what it answers, what it refuses, when it serves and when it doesn't."""
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hack.processes import LOOPBACK
 from reco.serving.event_log import parquet
 from reco.workload import tasks
 from reco.workload.storage import RECORD_COLUMNS, CurrentData, Places, SnapshotManifest
@@ -155,6 +157,21 @@ def test_a_task_that_is_none_is_refused_with_a_text(stack: Stack) -> None:
     ranker = stack.launch("ranker", stack.ranker())
     assert ranker.wait(timeout=60) == 2
     assert "Traceback" not in ranker.log_tail()
+
+
+def test_a_ranker_that_starts_asks_to_be_tried_again(stack: Stack) -> None:
+    """For one that was killed starts again where clients still look for it."""
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        address = f"http://{LOOPBACK}:{silent.getsockname()[1]}"
+        storage = tasks.Storage(s3=tasks.S3(bucket="data", endpoint_url=address))
+        group = stack.group.model_copy(update={"storage": storage})
+        stack.environment |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}
+        ranker = stack.launch("ranker", stack.ranker(group=group, artifact="0" * 64))
+        until(lambda: stack.readiness("ranker") == "starting")
+        client = stack.client("personalize-runtime", "ranker")
+        code = refusal(client.get_recommendations, userId="u1")
+        ranker.stop(grace=0)
+    assert code == ("ServiceUnavailableException", 503)
 
 
 @pytest.mark.parametrize("grace", [10, 0], ids=["ended", "killed"])

@@ -18,7 +18,7 @@ from reco import storage
 from reco.recipes import RECIPES, ArtifactError, Model, load
 from reco.recipes.model import Question
 from reco.serving import answers, metadata_files, requests
-from reco.serving.errors import no_such_resource, not_active
+from reco.serving.errors import no_such_resource, unavailable
 from reco.serving.history import Keys
 from reco.serving.http import Application
 from reco.serving.metadata import ItemColumns
@@ -123,7 +123,7 @@ class Ranker:
         if named_in(arn) != self._task.campaign:
             raise no_such_resource(arn)
         if self._model is None:
-            raise not_active("campaign", arn)
+            raise unavailable(f"A ranker of {arn} is starting.")
         return self._model
 
     async def _known(self, model: Model, user: str | None) -> Known:
