@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +54,16 @@ def test_what_runs_every_half_hour_runs_through_both_hours() -> None:
     runs = every_run(schedule, utc(2024, 10, 27, 0, 0), utc(2024, 10, 27, 2, 0))
 
     assert [later - earlier for earlier, later in pairwise(runs)] == [timedelta(minutes=30)] * 3
+
+
+def test_a_zone_is_known_by_its_older_name_whatever_the_system_has() -> None:
+    try:
+        reset_tzpath(to=[])
+        ZoneInfo.clear_cache()
+        assert Schedule("0 3 * * *", "US/Eastern").problem() is None
+    finally:
+        reset_tzpath()
+        ZoneInfo.clear_cache()
 
 
 @pytest.mark.parametrize("zone", ZONES)
