@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.recipes import Event, Model, load, save, train
 
 PROFILE = 50

@@ -18,8 +18,8 @@ from rich.table import Table
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from benchmarks.datasets import Dataset
 from benchmarks.recipes.scale import peak_megabytes
+from hack.datasets import Dataset
 from reco.recipes import train
 from reco.recipes.encoding import Log
 from reco.recipes.linear import LinearSettings

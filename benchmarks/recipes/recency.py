@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from benchmarks.datasets import ratings_of
+from hack.datasets import ratings_of
 from reco.recipes import Event, Interactions, Model, Scored, train
 from reco.recipes.encoding import Log
 from reco.recipes.linear import LinearSettings

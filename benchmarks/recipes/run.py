@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.datasets import Dataset, default_dataset, find_movielens, movielens
 from benchmarks.recipes import answers, quality, recency, scale
 from benchmarks.recipes.quality import Case, Measured
+from hack.datasets import Dataset, default_dataset, find_movielens, movielens
 
 PARTS = ("quality", "recency", "answers", "predictors", "scale")
 LEAST_LIFT = 0.5

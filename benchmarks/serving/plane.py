@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from hack.processes import LOOPBACK, Process, free_port
 from hack.valkey import ValkeyServer
 from reco.recipes import Interactions, save, train

@@ -28,10 +28,10 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.datasets import default_dataset
 from benchmarks.serving import losses
 from benchmarks.serving.load import WARM_UP, Load, Result, run
 from benchmarks.serving.plane import GROUP, RECIPES, TRACKING, Plane, Users, with_profiles
+from hack.datasets import default_dataset
 from hack.valkey import ValkeyServer
 from reco.recipes import Interactions
 from reco.serving.events import KeptEvent

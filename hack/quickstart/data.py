@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from hack.s3 import S3Server
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.datasets import default_dataset
+from hack.datasets import default_dataset
 from hack.kube_access import Cluster
 from hack.quickstart.data import Data, upload
 from hack.quickstart.screen import console, step

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from benchmarks.datasets import Dataset, synthetic
+from hack.datasets import Dataset, synthetic
 from reco.recipes import RECIPES, Model, train
 
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.recipes import ArtifactError, Interactions, Model, load, save, train
 
 TRAIN_AND_SAVE_ALL = """
 import sys
 from pathlib import Path
-from benchmarks.datasets import synthetic
+from hack.datasets import synthetic
 from reco.recipes import RECIPES, save, train
 data = synthetic(3, users=150, items=600, ratings=12_000)
 for recipe in RECIPES:

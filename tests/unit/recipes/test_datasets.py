@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from benchmarks.datasets import Dataset, find_movielens, movielens, synthetic, write_csv
+from hack.datasets import Dataset, find_movielens, movielens, synthetic, write_csv
 
 
 def test_the_same_seed_makes_the_same_data_and_another_does_not(dataset: Dataset) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.recipes import Event, Interactions, Items, Model, train
 
 PERSONAL = "aws-user-personalization-v2"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.recipes import (
     RECIPES,
     Event,

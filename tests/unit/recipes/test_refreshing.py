@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.api.solution import UPDATABLE_RECIPES
 from reco.recipes import RECIPES, Interactions, Items, Model, load, refresh, save
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.recipes import (
     RECIPES,
     Event,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.datasets import Dataset
+from hack.datasets import Dataset
 from reco.recipes import RECIPES, Range, evaluate, search_space, tune
 from reco.recipes.tuning import OBJECTIVE
 
