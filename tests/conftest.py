@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import conformance
+
 PODS = Path(__file__).parent / "e2e"
 """All tests here share one node."""
+
+ENGINES = ("personalize", "in-cluster")
+"""As tests of both are parametrised."""
 
 SHARES_NOTHING = frozenset({"test_seeds.py"})
 """Files whose tests may run anywhere, because they start nothing."""
@@ -24,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name a failure at once, long before the summary of a run of many minutes."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what both engines did, where their suite ran."""
+    stats = terminalreporter.stats
+    reports = [one for outcome in ("passed", "failed") for one in stats.get(outcome, ())]
+    terminalreporter.write(conformance.table(reports, ENGINES))
 
 
 class FailuresAtOnce:

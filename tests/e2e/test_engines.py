@@ -1,8 +1,8 @@
 """One suite, two engines: the same manifests and the same boto3 calls on Personalize and in the
 cluster, on real pods."""
 
-import sys
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from tests.e2e.estate import (
     within,
 )
 from tests.e2e.setting import estate_in
+from tests.support.conformance import OFFERS
 
 PATIENCE = 400
 # Whichever test comes first also waits for the estate.
@@ -144,18 +145,14 @@ def test_kubectl_tells_which_model_serves_and_how_good_it_is(estate: Estate) -> 
 
 
 def test_what_an_engine_offers_is_in_its_class(
-    estate: Estate, capsys: pytest.CaptureFixture[str]
+    estate: Estate, record_property: Callable[[str, object], None]
 ) -> None:
-    status = estate.node.kubectl(
-        "get", "engineclass", estate.class_name, "-o", "jsonpath={.status.supportedFeatures}"
+    status = json.loads(
+        estate.node.kubectl("get", "engineclass", estate.class_name, "-o", "jsonpath={.status}")
     )
-    recipes = estate.node.kubectl(
-        "get", "engineclass", estate.class_name, "-o", "jsonpath={.status.recipes}"
-    )
-    assert "Campaign" in status
-    assert "aws-user-personalization-v2" in recipes
-    with capsys.disabled():
-        sys.stdout.write(f"\n{estate.class_name}: features {status}; recipes {recipes}\n")
+    assert "Campaign" in status["supportedFeatures"]
+    assert "aws-user-personalization-v2" in status["recipes"]
+    record_property(OFFERS, status["supportedFeatures"] + status["recipes"])
 
 
 @pytest.mark.ends_estate
