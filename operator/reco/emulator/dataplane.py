@@ -10,14 +10,14 @@ from typing import Any
 
 from reco.emulator import holdings, lifecycle, refreshing, schemas
 from reco.emulator.catalogue import RECIPES
-from reco.emulator.errors import ServiceError
+from reco.emulator.errors import ServiceError, invalid
 from reco.emulator.kinds import KINDS
 from reco.emulator.model import EVENTS, RUNTIME
 from reco.emulator.ports import Event
 from reco.emulator.store import Resource
 from reco.emulator.world import Call
 from reco.serving import answers, events, requests
-from reco.serving.errors import no_such_resource, not_active
+from reco.serving.errors import no_such_resource
 from reco.serving.metadata import ItemColumns, texts
 from reco.serving.requests import (
     GetPersonalizedRankingRequest,
@@ -97,7 +97,7 @@ def _serving(call: Call, arn: str) -> tuple[Resource, Resource]:
         raise ServiceError("InternalFailure", "", 500)
     campaign = lifecycle.existing(KINDS["Campaign"], call, arn)
     if campaign.status != "ACTIVE":
-        raise not_active("campaign", arn)
+        raise _not_active("campaign", arn)
     version = call.world.store.get(campaign.attributes["solutionVersionArn"], "SolutionVersion")
     if version is None:
         raise no_such_resource(campaign.attributes["solutionVersionArn"])
@@ -153,7 +153,7 @@ def _tracker(call: Call, tracking_id: str) -> Resource:
         "EventTracker", tracking_id=tracking_id, region=call.region
     ):
         if tracker.status != "ACTIVE":
-            raise not_active("event tracker", tracker.arn)
+            raise _not_active("event tracker", tracker.arn)
         return tracker
     raise events.no_such_tracker(tracking_id)
 
@@ -168,6 +168,11 @@ def _put_users(call: Call) -> dict[str, Any]:
     request = parse(PutUsersRequest, call.parameters)
     rows = [(one.userId, one.properties) for one in request.users]
     return _put_rows(call, request.datasetArn, "USERS", rows)
+
+
+def _not_active(noun: str, arn: str) -> ServiceError:
+    """Refuse a call about a resource that is not ready for it, as these two services do."""
+    return invalid(f"The given {noun} must be in the ACTIVE state: {arn}")
 
 
 def _put_rows(

@@ -40,11 +40,6 @@ def no_such_resource(arn: str) -> ServiceError:
     return not_found(f"Resource Arn {arn} does not exist.")
 
 
-def not_active(noun: str, arn: str) -> ServiceError:
-    """Refuse a call about a resource that is not ready for it."""
-    return invalid(f"The given {noun} must be in the ACTIVE state: {arn}")
-
-
 def unsupported(what: str) -> ServiceError:
     """Refuse what the service can do and we cannot; no SDK tries this again."""
     return ServiceError(

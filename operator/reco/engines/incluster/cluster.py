@@ -43,10 +43,12 @@ _RETRY_SECONDS: Final = 2.0
 _ASIDE_SECONDS: Final = 2.0
 """How long a pod, or its node, may take to say what is good to know and no more."""
 _GONE_REMEMBERED: Final = 10_000
-_UNREAD: Final[Mapping[str, Sequence[str]]] = {
-    "HorizontalPodAutoscaler": ("status",),  # news every 15 s, whatever happens
-    "PodDisruptionBudget": ("status",),
+_READ: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    "Pod": {"spec": ("nodeName",)},
+    "HorizontalPodAutoscaler": {"status": ()},  # news every 15 s, whatever happens
+    "PodDisruptionBudget": {"status": ()},
 }
+"""By kind, of which parts of an object which members alone are read; of others everything is."""
 
 logger = logging.getLogger(__name__)
 
@@ -294,14 +296,14 @@ def _version(manifest: Manifest) -> int:
 
 def _slim(manifest: Manifest) -> dict[str, Any]:
     """Leave out what nobody here reads."""
-    unread = _UNREAD.get(manifest["kind"], ())
     metadata = {
         name: value for name, value in manifest["metadata"].items() if name != "managedFields"
     }
-    kept = {name: value for name, value in manifest.items() if name not in unread}
-    if manifest["kind"] == "Pod":
-        kept["spec"] = {"nodeName": manifest.get("spec", {}).get("nodeName")}
-    return {**kept, "metadata": metadata}
+    parts = {
+        part: {name: value for name, value in manifest.get(part, {}).items() if name in members}
+        for part, members in _READ.get(manifest["kind"], {}).items()
+    }
+    return {**manifest, **parts, "metadata": metadata}
 
 
 def _unversioned(manifest: Manifest) -> dict[str, Any]:

@@ -55,10 +55,10 @@ def rollout(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> Rollout:
         current = status.get("observedGeneration", 0) >= one["metadata"].get("generation", 1)
         if current and updated >= wanted and status.get("replicas", 0) <= updated <= ready:
             continue
-        why = pod_problem([pod for pod in pods if _of(one, pod)]) or _no_pod(status)
+        why = pod_problem([pod for pod in pods if _of(one, pod)]) or _no_pod(one)
         text = f"{name}: {min(updated, ready)} of {wanted} pods are up to date and ready"
         doing.append(f"{text}; {why}" if why else text)
-        if _gave_up(status):
+        if _gave_up(one):
             failures.append(f"{name}: {why or 'its new pods do not get ready'}")
     return Rollout(
         complete=bool(workloads) and not doing,
@@ -68,19 +68,14 @@ def rollout(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> Rollout:
     )
 
 
-def _no_pod(status: Mapping[str, Any]) -> str | None:
+def _no_pod(workload: Manifest) -> str | None:
     """Return why no pod can even be made: a quota or an admission rule, for one."""
-    for one in status.get("conditions") or ():
-        if one["type"] == "ReplicaFailure" and one["status"] == "True":
-            return str(one.get("message") or one.get("reason"))
-    return None
+    failure = _conditions(workload).get("ReplicaFailure")
+    return None if failure is None else str(failure.get("message") or failure.get("reason"))
 
 
-def _gave_up(status: Mapping[str, Any]) -> bool:
-    return any(
-        one["type"] == "Progressing" and one["status"] == "False"
-        for one in status.get("conditions") or ()
-    )
+def _gave_up(workload: Manifest) -> bool:
+    return "Progressing" in _conditions(workload, "False")
 
 
 def _of(workload: Manifest, pod: Manifest) -> bool:
@@ -94,8 +89,7 @@ def ready_pods(pods: Sequence[Manifest]) -> list[Manifest]:
     return [
         pod
         for pod in pods
-        if pod["metadata"].get("deletionTimestamp") is None
-        and any(one["type"] == "Ready" and one["status"] == "True" for one in _conditions(pod))
+        if pod["metadata"].get("deletionTimestamp") is None and "Ready" in _conditions(pod)
     ]
 
 
@@ -105,14 +99,14 @@ def is_cut_off(pod: Manifest) -> bool:
     The cluster then says in the node's place that the pod is not ready, and alone says so without
     a reason.
     """
-    return any(
-        one["type"] == "Ready" and one["status"] == "False" and not one.get("reason")
-        for one in _conditions(pod)
-    )
+    ready = _conditions(pod, "False").get("Ready")
+    return ready is not None and not ready.get("reason")
 
 
-def _conditions(pod: Manifest) -> Sequence[Mapping[str, Any]]:
-    return (pod.get("status") or {}).get("conditions") or ()
+def _conditions(manifest: Manifest, status: str = "True") -> dict[str, Mapping[str, Any]]:
+    """Return an object's conditions of this status by type."""
+    shown = (manifest.get("status") or {}).get("conditions") or ()
+    return {one["type"]: one for one in shown if one["status"] == status}
 
 
 def _node_of(pod: Manifest) -> str:
@@ -131,9 +125,8 @@ def pod_problem(pods: Sequence[Manifest]) -> str | None:
 
 def _problem_of(pod: Manifest) -> str | None:
     status = pod.get("status") or {}
-    for one in _conditions(pod):
-        if one["type"] == "PodScheduled" and one["status"] == "False":
-            return f"no node takes it: {one.get('message', one.get('reason', ''))}"
+    if homeless := _conditions(pod, "False").get("PodScheduled"):
+        return f"no node takes it: {homeless.get('message', homeless.get('reason', ''))}"
     if is_cut_off(pod):
         return f"{_node_of(pod)} does not answer"
     for container in status.get("containerStatuses") or ():
@@ -181,10 +174,7 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
         pods: its pods.
         advice: what to change after `memory` or `deadline` was not enough.
     """
-    status = job.get("status") or {}
-    conditions = {
-        one["type"]: one for one in status.get("conditions") or () if one["status"] == "True"
-    }
+    conditions = _conditions(job)
     newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
     if "Complete" in conditions:
         return Ran(State.ACTIVE)
@@ -226,10 +216,7 @@ def _ending(pod: Manifest, then: str) -> str:
 
 def is_over(job: Manifest) -> bool:
     """Say whether a Job has ended, one way or the other: no pod of it runs any more."""
-    return any(
-        one["type"] in {"Complete", "Failed"} and one["status"] == "True"
-        for one in (job.get("status") or {}).get("conditions") or ()
-    )
+    return not _conditions(job).keys().isdisjoint({"Complete", "Failed"})
 
 
 def _ended(pod: Manifest | None) -> Mapping[str, Any]:
@@ -267,15 +254,13 @@ def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping
 
 
 def _disruption(pod: Manifest | None) -> str | None:
-    if pod is None:
+    found = None if pod is None else _conditions(pod).get("DisruptionTarget")
+    if pod is None or found is None:
         return None
-    for one in _conditions(pod):
-        if one["type"] == "DisruptionTarget" and one["status"] == "True":
-            told = _DISRUPTIONS.get(one.get("reason", ""), one.get("message", "it was disrupted"))
-            if one.get("reason") == "DeletionByTaintManager" and is_cut_off(pod):
-                told = _LOST
-            return str(told).replace("{node}", _node_of(pod))
-    return None
+    told = _DISRUPTIONS.get(found.get("reason", ""), found.get("message", "it was disrupted"))
+    if found.get("reason") == "DeletionByTaintManager" and is_cut_off(pod):
+        told = _LOST
+    return str(told).replace("{node}", _node_of(pod))
 
 
 def _bad_rows(result: Result) -> str:
