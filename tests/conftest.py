@@ -9,9 +9,6 @@ from tests.support import conformance
 PODS = Path(__file__).parent / "e2e"
 """All tests here share one node."""
 
-ENGINES = ("personalize", "in-cluster")
-"""As tests of both are parametrised."""
-
 SHARES_NOTHING = frozenset({"test_seeds.py"})
 """Files whose tests may run anywhere, because they start nothing."""
 
@@ -35,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what both engines did, where their suite ran."""
     stats = terminalreporter.stats
     reports = [one for outcome in ("passed", "failed") for one in stats.get(outcome, ())]
-    terminalreporter.write(conformance.table(reports, ENGINES))
+    terminalreporter.write(conformance.table(reports))
 
 
 class FailuresAtOnce:

@@ -23,7 +23,7 @@ from tests.e2e.estate import (
     within,
 )
 from tests.e2e.setting import estate_in
-from tests.support.conformance import OFFERS
+from tests.support.conformance import ENGINES, OFFERS
 
 PATIENCE = 400
 # Whichever test comes first also waits for the estate.
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(1200)
 RANKING = "movies-ranked"
 
 
-@pytest.fixture(scope="module", params=["personalize", "in-cluster"])
+@pytest.fixture(scope="module", params=ENGINES)
 def estate(
     request: pytest.FixtureRequest,
     operator: NodeCluster,
