@@ -11,6 +11,7 @@ from reco.decide import names
 from reco.decide.references import targets
 from tests.simulation.estate import User
 from tests.simulation.memory_store import key_of
+from tests.simulation.progress import Progress
 from tests.simulation.rules import Rules
 from tests.simulation.world import World
 
@@ -22,6 +23,7 @@ class Ending:
         self.world = world
         self.rules = rules
         self.user = user
+        self.progress = Progress(world, rules)
         self._staying: set[str] = set()
         self._going: set[str] = set()
 
@@ -64,7 +66,7 @@ class Ending:
         if resource.is_true(C.RECONCILING) and ready.reason != "AwaitingDependency":
             return f"is still reconciling: {ready.reason}: {ready.message}"
         if ready.status == "True":
-            return self._not_there(resource)
+            return self._not_there(resource) or self.progress.missing(resource)
         if not self._explained(resource, ready.reason):
             return f"is {ready.status}/{ready.reason} without need: {ready.message}"
         return None
@@ -179,8 +181,8 @@ class Ending:
         match reason:
             case "AwaitingDependency":
                 return self._waits_for_something(resource)
-            case "ExternalFailure":
-                return True
+            case "ExternalFailure" | "TransientFailure":
+                return self.progress.missing(resource) is None
             case "ExternalDeleted" | "Stopped":
                 return True
             case "NameConflict" | "OwnedElsewhere":

@@ -330,6 +330,15 @@ class StoreClient:
             return None
         return None if resource.deleted is not None and not resource.finalizers else resource
 
+    async def set_owners(
+        self, key: Key, owners: Sequence[Mapping[str, Any]], resource_version: str
+    ) -> Resource:
+        patch = {"metadata": {"ownerReferences": [*owners], "resourceVersion": resource_version}}
+        return await self._read(
+            f"set owners of {key}",
+            lambda: self._server.update(key, patch, FIELD_MANAGER, "owners"),
+        )
+
     async def create_event(
         self, resource: Resource, type_: str, reason: str, message: str, action: str = "Reconcile"
     ) -> None:

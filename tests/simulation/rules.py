@@ -80,7 +80,10 @@ class Rules:
         if change.what != "create" and change.before is not None:
             if change.body["spec"] != change.before["spec"]:
                 self.world.problem("R1", f"the operator changed the spec of {key}")
-            if _user_metadata(change.body) != _user_metadata(change.before):
+            of_ours = change.what == "owners" and "reco.dev/trigger" in change.body["metadata"].get(
+                "annotations", {}
+            )
+            if not of_ours and _user_metadata(change.body) != _user_metadata(change.before):
                 self.world.problem("R1", f"the operator changed metadata of {key}")
 
     def _status(self, change: Change) -> None:

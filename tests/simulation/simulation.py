@@ -79,6 +79,7 @@ class _Simulation:
         self.rng = random.Random(world.rng.getrandbits(64))
         self.user = world.user = User(world)
         self.rules = Rules(world)
+        self.ending = Ending(world, self.rules, self.user)
 
     async def run(self) -> None:
         world = self.world
@@ -96,7 +97,7 @@ class _Simulation:
         world.resume_all()
         self.user.settle_down()
         world.stop_automatic_trainings()
-        ending = Ending(world, self.rules, self.user)
+        ending = self.ending
         await self._until("everything is as wanted", ending.unfinished)
         if world.problems:
             return

@@ -135,14 +135,16 @@ def settled_status(wanted: Desired, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def condition(type_: str, status: str, reason: str, message: str = "") -> dict[str, Any]:
+def condition(
+    type_: str, status: str, reason: str, message: str = "", since: datetime = CREATED
+) -> dict[str, Any]:
     """Return a condition as it stands in a manifest."""
     return {
         "type": type_,
         "status": status,
         "reason": reason,
         "message": message,
-        "lastTransitionTime": CREATED.isoformat(),
+        "lastTransitionTime": since.isoformat(),
     }
 
 

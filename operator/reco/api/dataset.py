@@ -20,6 +20,7 @@ from reco.api.base import (
     immutable,
     rules,
 )
+from reco.api.runs import FailedRuns, RunInput, RunToken, ScheduleProgresses
 
 
 class DatasetType(StrEnum):
@@ -138,11 +139,21 @@ class ImportStatus(ApiModel):
     last_successful_job: Name | None = None
     """The newest good DatasetImportJob."""
     last_successful_time: datetime | None = None
-    """When the newest good import was made."""
-    last_run_now: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """When the engine made the newest good import."""
+    last_successful_input: RunInput | None = None
+    """What identifies the data of the newest good import: a digest of the source, or the job."""
+    last_run_now: RunToken | None = None
     """Echo of the annotation `reco.dev/run-now`."""
-    last_source: Annotated[str, StringConstraints(max_length=256)] | None = None
+    last_source: RunInput | None = None
     """Digest of the source and the import spec that the newest job read."""
+    run_number: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    """How many imports this dataset has started."""
+    object_time: datetime | None = None
+    """When the external dataset was made that all of this speaks of."""
+    failures: FailedRuns | None = None
+    """The last import, if it ended badly."""
+    schedules: ScheduleProgresses | None = None
+    """How far the schedule has been acted upon."""
 
 
 class DatasetStatus(ExternalStatus):

@@ -18,6 +18,7 @@ from reco.api.base import (
     immutable,
     rules,
 )
+from reco.api.runs import FailedRuns, RunInput, RunToken, ScheduleProgresses
 from reco.api.solution_config import Recipe, SolutionConfig
 
 UPDATABLE_RECIPES = ("aws-user-personalization", "aws-hrnn-coldstart")
@@ -166,16 +167,24 @@ class TrainingStatus(ApiModel):
     latest: Name | None = None
     """The newest good SolutionVersion."""
     last_trained_time: datetime | None = None
-    """When the newest good version was made."""
+    """When the engine made the newest good version."""
     last_schedule_time: datetime | None = None
     """The scheduled time that was last acted upon."""
     next_schedule_time: datetime | None = None
     """When a schedule is due next."""
     last_skipped: SkippedRun | None = None
-    last_run_now: Annotated[str, StringConstraints(max_length=256)] | None = None
+    last_run_now: RunToken | None = None
     """Echo of the annotation `reco.dev/run-now`."""
-    last_input: Annotated[str, StringConstraints(max_length=64)] | None = None
-    """Digest of the spec and data that the newest version was trained on."""
+    last_input: RunInput | None = None
+    """Digest of the spec and data that the newest good version was trained on."""
+    run_number: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    """How many trainings this solution has started."""
+    object_time: datetime | None = None
+    """When the external solution was made that all of this speaks of."""
+    failures: FailedRuns | None = None
+    """The last trainings that ended badly, by what started them."""
+    schedules: ScheduleProgresses | None = None
+    """How far each schedule has been acted upon."""
     known_through: datetime | None = None
     """External versions made until then have, or had, a SolutionVersion."""
 

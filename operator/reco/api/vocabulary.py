@@ -57,6 +57,9 @@ class ConditionType(StrEnum):
     """The newest training of a Solution ended well. What serves is not touched by a bad one."""
     LAST_IMPORT_SUCCEEDED = "LastImportSucceeded"
     """The newest import of a Dataset ended well. Data from before is not touched by a bad one."""
+    RUNS_HELD = "RunsHeld"
+    """Due trainings or imports are held back, because the last one was refused and would fail
+    again. The message says since when and what ends it. Present while True."""
     DELETION_BLOCKED = "DeletionBlocked"
     """The resource can't be deleted before something else is gone. Present while True."""
 
@@ -67,6 +70,7 @@ ABNORMAL_TRUE = frozenset(
         ConditionType.RECONCILING,
         ConditionType.DRIFTED,
         ConditionType.PAUSED,
+        ConditionType.RUNS_HELD,
         ConditionType.DELETION_BLOCKED,
     }
 )
@@ -116,6 +120,11 @@ class Reason(StrEnum):
     """The engine has no such thing; the message lists what it has."""
     EXTERNAL_FAILURE = "ExternalFailure"
     """The engine reports a failure; the message is the engine's own."""
+    TRANSIENT_FAILURE = "TransientFailure"
+    """A run failed by a fault of the engine or the cluster, or an unknown one: it may succeed when
+    it is tried again."""
+    LAST_RUN_REFUSED = "LastRunRefused"
+    """The engine refused the last run for its spec or its data, and neither has changed."""
     EXTERNAL_DELETED = "ExternalDeleted"
     """Somebody else deleted the external object."""
     EXTERNAL_MISSING = "ExternalMissing"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reco.api.resource import Key
+from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, Reason
 from reco.decide.model import Desired, Observed
 
@@ -82,6 +82,22 @@ class DeleteResource:
     uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class OwnResource:
+    """Give a resource of ours the owner it should have, which a restore has taken from it."""
+
+    resource: Resource
+    owner: Mapping[str, Any]
+    """The owner reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecreateResource:
+    """Let the resource go, and make it again: nobody asked for its deletion."""
+
+    manifest: Mapping[str, Any]
+
+
 Action = (
     AddFinalizer
     | RemoveFinalizer
@@ -92,6 +108,8 @@ Action = (
     | DeleteExternal
     | CreateResource
     | DeleteResource
+    | OwnResource
+    | RecreateResource
 )
 """One thing to do."""
 

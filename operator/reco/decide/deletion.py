@@ -13,6 +13,7 @@ from reco.decide.decision import (
     Decision,
     DeleteExternal,
     DeleteResource,
+    RecreateResource,
     RemoveFinalizer,
     StopExternal,
 )
@@ -85,6 +86,9 @@ def _decide(situation: Situation) -> Decision:
             pictures.deleting(situation, f"waits for {_listed(situation.children)} to be gone"),
             tuple(DeleteResource(child.key, child.uid) for child in live),
         )
+    collected = _collected(situation)
+    if collected is not None:
+        return collected
     if policy(resource, situation.engine) is DeletionPolicy.RETAIN:
         return Decision(
             pictures.deleting(situation, "the external object is retained"), (RemoveFinalizer(),)
@@ -98,6 +102,27 @@ def _decide(situation: Situation) -> Decision:
             return _absent(situation, absent)
         case Observed() as observed:
             return _present(situation, observed)
+
+
+def _collected(situation: Situation) -> Decision | None:
+    """Return what to do about a run that garbage collection deletes, and no person; else None.
+
+    After a restore owner references hold UIDs of before. What names such an owner is deleted by
+    Kubernetes, but nobody wants it gone: it is made again, under the parent that there is now.
+    Without a parent it is let go and nothing in the engine is touched.
+    """
+    run, parent = situation.resource, situation.parent
+    if not (run.kind.runs_to_completion and runs.is_ours(run) and run.owners):
+        return None
+    if parent is not None and any(owner.uid == parent.uid for owner in run.owners):
+        return None
+    message = "its owner is of before a restore: the external object is retained"
+    if parent is None or parent.deleted is not None or run.spec is None:
+        return Decision(pictures.deleting(situation, message), (RemoveFinalizer(),))
+    return Decision(
+        pictures.deleting(situation, f"{message}, and the resource is made again"),
+        (RecreateResource(runs.remade(run, parent)),),
+    )
 
 
 def _without_engine(situation: Situation) -> Decision:

@@ -14,6 +14,7 @@ _TOLD = (
     ConditionType.LAST_IMPORT_SUCCEEDED,
     ConditionType.DRIFTED,
     ConditionType.PAUSED,
+    ConditionType.RUNS_HELD,
     ConditionType.DELETION_BLOCKED,
     ConditionType.CREDENTIALS_VALID,
 )

@@ -1,28 +1,25 @@
-"""Imports: when a Dataset makes a DatasetImportJob, and what it shows of them.
+"""Imports: when a Dataset makes a DatasetImportJob.
 
-Data is imported once at first, again when the source or the spec changes, by schedule, and on a
-person's word. A source that was refused is not read again until it, or the spec, has changed.
+Data is imported once at first, again when the source or the spec changes, when the external dataset
+was made anew, by schedule, and on a person's word. A source that was refused is not read again
+until it, or the spec, has changed; a transient fault is tried again. What the status shows of it is
+in `import_status`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
-from reco.api.dataset import ImportStatus
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import (
-    ANNOTATION_RUN_NOW,
-    ConditionType,
-    ManagementPolicy,
-    Reason,
-)
-from reco.decide import names, pictures, runs
+from reco.api.runs import FailedRun, RunOutcome, RunTrigger
+from reco.api.vocabulary import ManagementPolicy
+from reco.decide import import_status, outcomes, runs, triggers
 from reco.decide.conditions import timestamp
-from reco.decide.decision import Action, Decision, Verdict
-from reco.decide.model import Observed, Situation, State, digest
+from reco.decide.decision import Action, Decision
+from reco.decide.import_status import History, history_of, holds
+from reco.decide.model import Observed, Situation, State
 from reco.decide.references import Lookup, References
-from reco.decide.schedule import Schedule
+from reco.decide.requests import forced
 
 
 def with_schema(_resource: Resource, references: References, lookup: Lookup) -> References:
@@ -50,193 +47,151 @@ def orchestrate(situation: Situation, decision: Decision) -> Decision:
     observed = situation.observation
     if not isinstance(observed, Observed) or observed.state is not State.ACTIVE:
         return decision
-    resource = situation.resource
-    jobs = runs.newest_first(situation.related.get("DatasetImportJob", ()))
-    status = _status(situation, jobs)
+    dataset, spec = situation.resource, situation.resource.spec.import_
+    history = history_of(situation, observed)
+    status = import_status.describe(situation, history)
     actions: list[Action] = []
-    spec = resource.spec.import_
-    if spec is not None and resource.spec.management_policy is ManagementPolicy.MANAGE:
-        started, more = _start(situation, observed, jobs)
-        actions += started
-        status |= more
-        last_good = next((job.key.name for job in jobs if runs.good(job)), None)
-        actions += runs.prune(
-            jobs,
-            owner=resource,
-            good_limit=spec.successful_jobs_history_limit,
-            failed_limit=spec.failed_jobs_history_limit,
-            keep=frozenset({last_good} if last_good else ()),
-        )
-    before = resource.raw_status.get("import") or {}
+    if dataset.spec.management_policy is ManagementPolicy.MANAGE:
+        actions += runs.own(dataset, history.jobs)
+        if spec is not None and not actions:
+            started, more = _start(situation, history)
+            actions += started
+            status |= more
+        if spec is not None:
+            last_good = history.good
+            actions += runs.prune(
+                history.jobs,
+                owner=dataset,
+                good_limit=spec.successful_jobs_history_limit,
+                failed_limit=spec.failed_jobs_history_limit,
+                keep=frozenset({last_good.key.name} if last_good is not None else ()),
+            )
+    before = dataset.raw_status.get("import") or {}
     return replace(
         decision,
         actions=(*decision.actions, *actions),
         status={**decision.status, "import": dict.fromkeys(before) | status},
-        conditions=_conditions(situation, observed, decision, jobs),
-        look_again=_look_again(decision, status, situation),
+        conditions=import_status.conditions(situation, decision, history),
+        look_again=import_status.look_again(situation, decision, history, status),
     )
 
 
-def _status(situation: Situation, jobs: Sequence[Resource]) -> dict[str, Any]:
-    resource = situation.resource
-    before = resource.status.import_
-    status: dict[str, Any] = {}
-    if before is not None:
-        status = {
-            key: value
-            for key, value in before.manifest().items()
-            if key not in {"lastJob", "nextScheduleTime"}
-        }
-    if jobs:
-        status["lastJob"] = jobs[0].key.name
-    good = next((job for job in jobs if runs.good(job)), None)
-    if good is not None:
-        status["lastSuccessfulJob"] = good.key.name
-        status["lastSuccessfulTime"] = timestamp(runs.ended(good))
-    plan = _plan(resource)
-    upcoming = plan.next(situation.now) if plan is not None else None
-    if upcoming is not None:
-        status["nextScheduleTime"] = timestamp(upcoming)
-    return status
-
-
-def _plan(resource: Resource) -> Schedule | None:
-    spec = resource.spec.import_
-    if spec is None or spec.schedule is None or spec.suspend:
-        return None
-    return Schedule(spec.schedule, spec.time_zone)
-
-
-def _start(
-    situation: Situation, observed: Observed, jobs: Sequence[Resource]
-) -> tuple[list[Action], dict[str, Any]]:
+def _start(situation: Situation, history: History) -> tuple[list[Action], dict[str, Any]]:
     """Return the import to start, and the status it leaves."""
-    resource = situation.resource
-    spec = resource.spec.import_
-    before = resource.status.import_
-    wanted = digest([spec.source.manifest(), spec.mode.value, observed.details.get("schema")])
-    source = _source(wanted, observed.details.get("source"), before)
-    if any(not runs.finished(job) for job in jobs):
+    dataset = situation.resource
+    spec, before = dataset.spec.import_, dataset.status.import_
+    if any(not runs.finished(job) for job in history.jobs):
         return [], {}
-    trigger: runs.Trigger | runs.Skip | None = runs.run_now(
-        resource, before.last_run_now if before is not None else None
+    trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(
+        dataset,
+        history.jobs,
+        before.last_run_now if before is not None else None,
+        before.run_number if before is not None else None,
     )
-    status: dict[str, Any] = {}
-    if trigger is not None:
-        status["lastRunNow"] = resource.annotations.get(ANNOTATION_RUN_NOW)
-    elif not spec.suspend:
-        trigger = _due(situation, source, jobs)
+    if trigger is None and not spec.suspend:
+        trigger = next(_due(situation, history), None)
     if trigger is None:
         return [], {}
-    if isinstance(trigger, runs.Skip):
-        return [], {"lastScheduleTime": timestamp(trigger.scheduled)}
+    if isinstance(trigger, triggers.Skip):
+        return [], triggers.handled(history.progress, trigger.trigger, trigger.scheduled)
+    status: dict[str, Any] = {
+        "lastSource": history.source,
+        "runNumber": history.number + 1,
+        "objectTime": timestamp(history.made),
+    }
+    if trigger.cause is runs.Cause.RUN_NOW:
+        status["lastRunNow"] = trigger.asked
     if trigger.scheduled is not None:
-        status["lastScheduleTime"] = timestamp(trigger.scheduled)
-    status["lastSource"] = source
+        status |= triggers.handled(history.progress, RunTrigger.IMPORT, trigger.scheduled)
     job = {
-        "datasetRef": {"name": resource.key.name},
+        "datasetRef": {"name": dataset.key.name},
         "source": spec.source.manifest(),
         "mode": spec.mode.value,
         "publishAttributionMetricsToS3": spec.publish_attribution_metrics_to_s3,
     }
-    started = runs.create(resource, "DatasetImportJob", trigger, source, job, now=situation.now)
+    started = triggers.create(
+        dataset,
+        "DatasetImportJob",
+        trigger,
+        history.source,
+        job,
+        now=situation.now,
+        number=history.number + 1,
+    )
     return [started], status
 
 
-def _source(wanted: str, listed: str | None, before: ImportStatus | None) -> str:
-    """Return what identifies the data to import: the wish, and what lies at the source.
+def _due(situation: Situation, history: History) -> Iterator[triggers.Trigger | triggers.Skip]:
+    """Yield what is due without anybody asking, the most urgent first."""
+    failed = outcomes.of(history.failures, RunTrigger.IMPORT)
+    if history.last_source is None:
+        yield triggers.Trigger(runs.Cause.INITIAL, history.source)
+    elif history.lost:
+        asked = f"{timestamp(history.made)}:{history.source}"
+        yield triggers.Trigger(runs.Cause.RECREATED, asked)
+    elif _changed(history, failed):
+        yield triggers.Trigger(runs.Cause.CHANGED, history.source)
+    elif failed is not None and _tried_again(situation, history, failed):
+        asked = f"{failed.name}:{history.source}"
+        yield triggers.Trigger(runs.Cause.RETRY, asked, attempt=failed.attempts + 1)
+    yield from _scheduled(situation, history, failed)
 
-    A source that can't be listed now counts as unchanged, so that a missing permission to list
-    does not look like new data.
+
+def _changed(history: History, failed: FailedRun | None) -> bool:
+    """Whether the source or the spec has changed, so that no schedule is waited for.
+
+    A source that can be listed for the first time is no new one, unless the last import failed.
     """
-    last = before.last_source if before is not None else None
-    if listed is None and last is not None and last.partition(":")[0] == wanted:
-        return last
-    return f"{wanted}:{listed or ''}"
+    source, last = history.source, history.last_source or ""
+    if source == last or (failed is None and last.endswith(":") and source.startswith(last)):
+        return False
+    edited = source.partition(":")[0] != last.partition(":")[0]
+    return history.plan is None or failed is not None or edited
 
 
-def _due(
-    situation: Situation, source: str, jobs: Sequence[Resource]
-) -> runs.Trigger | runs.Skip | None:
-    resource = situation.resource
-    spec = resource.spec.import_
-    before = resource.status.import_
-    last_source = before.last_source if before is not None else None
-    if jobs:  # a status write may have been lost; the job itself knows what it read
-        last_source = runs.input_of(jobs[0], last_source)
-    plan = _plan(resource)
-    last_failed = bool(jobs) and runs.failed(jobs[0])
-    if last_source is None:
-        return runs.Trigger("Initial", names.triggered_child(resource.key.name, source))
-    changed = source != last_source
-    first_listing = last_source.endswith(":") and source.startswith(last_source)
-    if (
-        changed
-        and not first_listing
-        and (plan is None or last_failed or _edited(source, last_source))
-    ):
-        return runs.Trigger("Changed", names.triggered_child(resource.key.name, source))
-    if plan is None:
-        return None
-    trigger = runs.on_schedule(
-        resource,
-        plan,
-        last=before.last_schedule_time if before is not None else None,
+def _tried_again(situation: Situation, history: History, failed: FailedRun) -> bool:
+    """Whether an import that ended badly is tried again now: it is time, or somebody asks."""
+    if history.retry is not None and history.retry <= situation.now:
+        return True
+    if failed.outcome is RunOutcome.REFUSED and not holds(history, failed, situation.now):
+        return True
+    return forced(situation.resource) or _asked_on_job(history, failed)
+
+
+def _asked_on_job(history: History, failed: FailedRun) -> bool:
+    """Whether somebody asked on the job that failed: it runs once, so another takes its place."""
+    job = next((one for one in history.jobs if one.key.name == failed.name), None)
+    asked = None if job is None else runs.request(job)
+    return asked is not None and asked != failed.request
+
+
+def _scheduled(
+    situation: Situation, history: History, failed: FailedRun | None
+) -> Iterator[triggers.Trigger | triggers.Skip]:
+    spec = situation.resource.spec.import_
+    if history.plan is None:
+        return
+    newest = triggers.newest_start(history.jobs, situation.now)
+    through = history.progress[RunTrigger.IMPORT].handled_through
+    trigger = triggers.on_schedule(
+        history.plan,
+        RunTrigger.IMPORT,
+        after=through if newest is None else max(through, newest),
         deadline=spec.starting_deadline_seconds,
         now=situation.now,
     )
-    if isinstance(trigger, runs.Trigger) and trigger.scheduled is not None and not changed:
-        if last_failed:
-            return runs.Skip(trigger.scheduled, "the last import failed with the same source")
-        if spec.only_if_newer:
-            return runs.Skip(trigger.scheduled, "the source has not changed")
-    return trigger
+    why = _why_not(situation, history, failed)
+    if isinstance(trigger, triggers.Trigger) and why is not None:
+        trigger = triggers.Skip(trigger.due, why, RunTrigger.IMPORT)
+    if trigger is not None:
+        yield trigger
 
 
-def _edited(source: str, last: str) -> bool:
-    """Whether the spec, and not only the data, has changed."""
-    return source.partition(":")[0] != last.partition(":")[0]
-
-
-def _conditions(
-    situation: Situation, observed: Observed, decision: Decision, jobs: Sequence[Resource]
-) -> pictures.Conditions:
-    conditions = dict(decision.conditions)
-    ended = [job for job in jobs if runs.finished(job)]
-    if not ended:
-        return conditions
-    if runs.good(ended[0]):
-        conditions[ConditionType.LAST_IMPORT_SUCCEEDED] = Verdict(
-            "True", Reason.IMPORTED, ended[0].key.name
-        )
-        return conditions
-    text = runs.failure_text(ended[0])
-    problem = observed.details.get("source_problem")
-    if problem:
-        text = f"{text} (the source can't be watched for changes: {problem})"
-    failed = Verdict("False", Reason.EXTERNAL_FAILURE, text)
-    conditions[ConditionType.LAST_IMPORT_SUCCEEDED] = failed
-    before = situation.resource.status.import_
-    ever = before is not None and before.last_successful_job is not None
-    ready = conditions.get(ConditionType.READY)
-    if not ever and isinstance(ready, Verdict) and ready.status == "True":
-        conditions[ConditionType.READY] = failed
-        if len(ended) == len(jobs):
-            conditions[ConditionType.STALLED] = replace(failed, status="True")
-    return conditions
-
-
-SOURCE_CHECK = timedelta(minutes=5)
-"""How often the source is listed for changes."""
-
-
-def _look_again(
-    decision: Decision, status: Mapping[str, Any], situation: Situation
-) -> float | None:
-    waits = [decision.look_again] if decision.look_again is not None else []
-    if situation.resource.spec.import_ is not None:
-        waits.append(min(SOURCE_CHECK.total_seconds(), situation.timing.resync))
-    text = status.get("nextScheduleTime")
-    if text is not None:
-        waits.append(max(0.0, (datetime.fromisoformat(text) - situation.now).total_seconds()))
-    return min(waits, default=None)
+def _why_not(situation: Situation, history: History, failed: FailedRun | None) -> str | None:
+    """Return why a scheduled time passes without an import, or None."""
+    if holds(history, failed, situation.now):
+        return "the last import was refused for the same source"
+    same = failed is None and history.source == history.last_source
+    if situation.resource.spec.import_.only_if_newer and same:
+        return "the source has not changed"
+    return None

@@ -142,13 +142,16 @@ class Observed:
     """What it is doing or waits for, in the engine's words."""
     failure: str | None = None
     """Why it failed, in the engine's words."""
+    refused: bool = False
+    """Whether that is the fault of the spec or the data, so that it would fail again."""
     update: Update | None = None
     tags: Mapping[str, str] | None = None
     """None where the kind has no tags, or they were not read this time."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What the status shows beside, under names common to all engines: `tracking_id`, `metrics`,
     `training_hours`, `endpoint`, `versions`, `source` (a digest), `schema` (the id of a dataset's
-    schema), `serves` (the id of the version that a campaign serves)."""
+    schema), `serves` (the id of the version that a campaign serves), `streamed` (what a group's
+    events have brought, where the engine counts them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,8 @@ class EngineView:
     """Kinds that the engine can't delete alone."""
     changes_any_time: bool = False
     """Whether what is still being made or moved can be changed again meanwhile."""
+    keeps_data: bool = False
+    """Whether imported data outlives the object that stands for its dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,8 @@ class Situation:
     """Resources that this one owns, or that name it as their parent: versions, import jobs."""
     dependents: Sequence[Resource] = ()
     """Live and deleting resources whose specs name this one."""
+    parent: Resource | None = None
+    """The resource that this one names as its parent."""
     related: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     """Other resources that some kinds look at, by kind, such as a solution's campaigns."""
     failures: int = 0

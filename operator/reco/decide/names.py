@@ -7,6 +7,8 @@ from datetime import datetime
 
 from reco.api.resource import Key, Resource
 
+ECHO_LIMIT = 256
+"""Characters of an annotation that a status repeats."""
 EXTERNAL_NAME_LIMIT = 63
 """Personalize's limit for every name."""
 
@@ -66,6 +68,13 @@ def child(parent: str, suffix: str) -> str:
 def usable_name(name: str) -> bool:
     """Whether a Kubernetes object can have a name (an RFC 1123 subdomain)."""
     return len(name) <= _KUBERNETES_NAME_LIMIT and _KUBERNETES_NAME.fullmatch(name) is not None
+
+
+def echo(text: str) -> str:
+    """Return a user's text as a status repeats it: whole, or cut with a hash of the whole."""
+    if len(text) <= ECHO_LIMIT:
+        return text
+    return f"{text[: ECHO_LIMIT - 17]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def ownership_tags(resource: Resource, cluster: str) -> dict[str, str]:

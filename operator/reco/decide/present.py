@@ -111,7 +111,8 @@ def _failed(situation: Situation, observed: Observed) -> Decision:
     desired = situation.desired
     resource = situation.resource
     if resource.kind.runs_to_completion:
-        return Decision(pictures.stuck(situation, Reason.EXTERNAL_FAILURE, message))
+        reason = Reason.EXTERNAL_FAILURE if observed.refused else Reason.TRANSIENT_FAILURE
+        return Decision(pictures.stuck(situation, reason, message))
     failed = pictures.stuck(situation, Reason.EXTERNAL_FAILURE, message, available="False")
     if not isinstance(desired, Desired):
         return Decision(failed)

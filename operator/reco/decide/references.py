@@ -83,6 +83,12 @@ def resolve(resource: Resource, lookup: Lookup) -> References:
     return References(direct, tuple(lineage), engine_class, missing)
 
 
+def parent_of(resource: Resource, references: References) -> Resource | None:
+    """Return the resource that another names as its parent, if it is there."""
+    parent = next((r for r in resource.kind.references if r.parent), None)
+    return None if parent is None else references.direct.get(field_name(parent))
+
+
 def _names_class(resource: Resource) -> bool:
     return any(reference.target == "EngineClass" for reference in resource.kind.references)
 

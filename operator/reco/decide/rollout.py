@@ -25,7 +25,8 @@ def choose_version(
     solution = references.direct.get("solutionRef")
     if solution is None:
         return references
-    good = [v for v in runs.newest_first(_versions(solution, lookup)) if usable(v)]
+    versions = runs.newest_first(_versions(solution, lookup))
+    good = [v for v in versions if usable(v)]
     config = spec.campaign_config
     if config is not None and config.sync_with_latest_solution_version:
         if good or resource.status.external is not None:
@@ -44,7 +45,31 @@ def choose_version(
         return references
     if not good:
         return Waiting(_why_none(solution, lookup))
+    unknown = _not_looked_at(resource, versions)
+    if unknown is not None:
+        return Waiting(f"{unknown.key} may be newer, and was not looked at yet")
     return replace(references, direct={**references.direct, "version": good[0]})
+
+
+def _not_looked_at(campaign: Resource, versions: Sequence[Resource]) -> Resource | None:
+    """Return a version of which nobody knows yet whether it is good, where that matters; else None.
+
+    After a restore statuses are gone, and versions are looked at one by one: the first that is
+    looked at must not be served in place of the newest. A campaign that is in sync waits for none,
+    unless it is for what it serves: a version that was only just made is not trained yet.
+    """
+    serving = campaign.status.serving
+    in_sync = campaign.status.applied is not None and serving is not None
+    return next(
+        (
+            version
+            for version in versions
+            if version.deleted is None
+            and not runs.looked_at(version)
+            and not (in_sync and version.key.name != serving.current)
+        ),
+        None,
+    )
 
 
 def _versions(solution: Resource, lookup: Lookup) -> Sequence[Resource]:

@@ -101,7 +101,12 @@ RULES: dict[str, Rules] = {
     ),
     "Solution": Rules(
         problem=schedule.problem_of_solution,
-        related={"Dataset": "datasetGroupRef", "SolutionVersion": ITSELF, "Campaign": ITSELF},
+        related={
+            "Dataset": "datasetGroupRef",
+            "EventTracker": "datasetGroupRef",
+            "SolutionVersion": ITSELF,
+            "Campaign": ITSELF,
+        },
         orchestrate=training.orchestrate,
     ),
     "SolutionVersion": Rules(

@@ -1,45 +1,56 @@
 """Runs: what trainings and imports have in common.
 
-A run is a child resource that runs to completion. It is started at most once for each trigger: the
-child's name follows from the trigger alone, so a crash, a stale cache or a second controller meets
-the same name and starts nothing twice.
+A run is a child resource that runs to completion. What it is, how it ended, what it was started
+with and whose it is stand on the run itself; what starts one is in `triggers`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from reco.api.resource import Resource
-from reco.api.vocabulary import ANNOTATION_RUN_NOW, API_VERSION, GROUP, ConditionType, Reason
+from reco.api.runs import RunTrigger
+from reco.api.vocabulary import (
+    ANNOTATION_RECONCILE,
+    API_VERSION,
+    GROUP,
+    ConditionType,
+    Reason,
+)
 from reco.decide import names
-from reco.decide.conditions import timestamp
-from reco.decide.decision import Action, CreateResource, DeleteResource
-from reco.decide.schedule import Schedule
+from reco.decide.decision import Action, DeleteResource, OwnResource
 
 ANNOTATION_TRIGGER = f"{GROUP}/trigger"
 ANNOTATION_INPUT = f"{GROUP}/input"
 ANNOTATION_STARTED = f"{GROUP}/started-time"
+ANNOTATION_SCHEDULED = f"{GROUP}/scheduled-time"
+ANNOTATION_NUMBER = f"{GROUP}/run-number"
+ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """Why a run is due."""
+class Cause(StrEnum):
+    """Why a run was started, as its annotation says."""
 
-    cause: str
-    """`Initial`, `Scheduled`, `RunNow` or `Changed`."""
-    name: str
-    """The name of the child."""
-    scheduled: datetime | None = None
-    mode: str | None = None
+    INITIAL = "Initial"
+    """Nothing has run before."""
+    SCHEDULED = "Scheduled"
+    CHANGED = "Changed"
+    """The spec or the data has changed."""
+    RETRY = "Retry"
+    """The run before ended badly."""
+    RECREATED = "Recreated"
+    """The external object was made anew, and the work done to the one before is lost."""
+    RUN_NOW = "RunNow"
+    """A person asked for it."""
+    ADOPTED = "Adopted"
+    """The engine had it already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Why a scheduled time passes without a run."""
-
-    scheduled: datetime
-    reason: str
+_AUTOMATIC = frozenset(
+    {Cause.INITIAL, Cause.SCHEDULED, Cause.CHANGED, Cause.RETRY, Cause.RECREATED}
+)
+"""Causes without a person: a bad end of such a run counts for its trigger."""
 
 
 def finished(run: Resource) -> bool:
@@ -56,16 +67,27 @@ def good(run: Resource) -> bool:
     return run.is_true(ConditionType.SUCCEEDED)
 
 
-def failed(run: Resource) -> bool:
-    """Whether a run has not ended well, and the engine had a part in it.
-
-    One whose name somebody else holds was never tried: another under another name is no better.
-    """
+def looked_at(run: Resource) -> bool:
+    """Whether the engine has said of a run what it is doing, or that there is none of it."""
     condition = run.condition(ConditionType.SUCCEEDED)
-    return not good(run) and (condition is None or condition.reason not in _NOT_OURS)
+    return condition is not None and (
+        condition.status != "Unknown" or condition.reason in _KNOWN_TO_RUN
+    )
 
 
-_NOT_OURS = frozenset({Reason.NAME_CONFLICT, Reason.OWNED_ELSEWHERE})
+_KNOWN_TO_RUN = frozenset(
+    {
+        Reason.CREATING,
+        Reason.QUEUED,
+        Reason.TRAINING,
+        Reason.IMPORTING,
+        Reason.AWAITING_DEPENDENCY,
+        Reason.AWAITING_QUOTA,
+        Reason.PAUSED,
+        Reason.DELETING,
+    }
+)
+"""Reasons of a run that has not ended, given by somebody who has looked."""
 
 
 def input_of(run: Resource, otherwise: str | None) -> str | None:
@@ -79,7 +101,10 @@ def started(run: Resource) -> datetime | None:
     It is older than anything that the engine made of the run, even where the resource is younger,
     because it was restored from a backup.
     """
-    text = run.annotations.get(ANNOTATION_STARTED)
+    return _time(run.annotations.get(ANNOTATION_STARTED))
+
+
+def _time(text: str | None) -> datetime | None:
     try:
         time = datetime.fromisoformat(text) if text is not None else None
     except ValueError:
@@ -106,62 +131,58 @@ def newest_first(runs: Iterable[Resource]) -> list[Resource]:
     return sorted(runs, key=lambda run: (made(run), run.key.name), reverse=True)
 
 
-def run_now(resource: Resource, last: str | None) -> Trigger | None:
-    """Return the trigger of a `reco.dev/run-now` that was not handled yet."""
-    token = resource.annotations.get(ANNOTATION_RUN_NOW)
-    if token is None or token == last:
-        return None
-    return Trigger("RunNow", names.triggered_child(resource.key.name, token))
+def number(run: Resource) -> int:
+    """Return a run's number among those of its parent; 0 where nobody gave it one."""
+    text = run.annotations.get(ANNOTATION_NUMBER, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def on_schedule(
-    resource: Resource,
-    schedule: Schedule,
-    *,
-    last: datetime | None,
-    deadline: int | None,
-    now: datetime,
-    mode: str | None = None,
-) -> Trigger | Skip | None:
-    """Return what is due by a schedule: the latest missed time alone, never all of them."""
-    due = schedule.due(last or resource.created, now)
-    if due is None:
-        return None
-    if deadline is not None and now - due > timedelta(seconds=deadline):
-        return Skip(due, f"more than startingDeadlineSeconds ({deadline}) late")
-    return Trigger("Scheduled", names.scheduled_child(resource.key.name, due), due, mode)
+def attempt(run: Resource) -> int:
+    """Return how many runs in a row a run makes."""
+    text = run.annotations.get(ANNOTATION_ATTEMPT, "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() else 1
 
 
-def create(
-    parent: Resource,
-    kind: str,
-    trigger: Trigger,
-    input_: str,
-    spec: dict[str, Any],
-    *,
-    now: datetime,
-) -> CreateResource:
-    """Return the action that starts a run."""
-    annotations = {
-        ANNOTATION_TRIGGER: trigger.cause,
-        ANNOTATION_INPUT: input_,
-        ANNOTATION_STARTED: timestamp(now),
-    }
-    if trigger.scheduled is not None:
-        annotations[f"{GROUP}/scheduled-time"] = timestamp(trigger.scheduled)
-    return CreateResource(
-        {
-            "apiVersion": API_VERSION,
-            "kind": kind,
-            "metadata": {
-                "namespace": parent.key.namespace,
-                "name": trigger.name,
-                "annotations": annotations,
-                "ownerReferences": [owner_reference(parent)],
-            },
-            "spec": spec,
-        }
+def scheduled(run: Resource) -> datetime | None:
+    """Return the scheduled time a run was made for."""
+    return _time(run.annotations.get(ANNOTATION_SCHEDULED))
+
+
+def request(run: Resource) -> str | None:
+    """Return a person's `reco.dev/reconcile-requested-at`, short enough to be repeated."""
+    asked = run.annotations.get(ANNOTATION_RECONCILE)
+    return None if asked is None else names.echo(asked)
+
+
+def is_ours(run: Resource) -> bool:
+    """Whether a run was made by its parent, as its mark says, and not by hand."""
+    return ANNOTATION_TRIGGER in run.annotations
+
+
+def is_run_of(parent: Resource, other: Resource) -> bool:
+    """Whether a parent made a run, whatever owner references say: they may be lost or outdated."""
+    reference = next((r for r in other.kind.references if r.parent), None)
+    return (
+        other.kind.runs_to_completion
+        and is_ours(other)
+        and reference is not None
+        and reference.target == parent.key.kind
+        and other.spec is not None
+        and reference.name(other.spec) == parent.key.name
     )
+
+
+def trigger_of(run: Resource) -> RunTrigger | None:
+    """Return what started a run; None for a run that a person started."""
+    if run.annotations.get(ANNOTATION_TRIGGER) not in _AUTOMATIC or run.spec is None:
+        return None
+    mode = getattr(run.spec, "training_mode", None)
+    return RunTrigger.IMPORT if mode is None else RunTrigger(mode.value)
+
+
+def last_number(recorded: int | None, runs: Iterable[Resource]) -> int:
+    """Return the number of the newest run there was, as the status and the runs tell."""
+    return max([recorded or 0, *map(number, runs)])
 
 
 def owner_reference(parent: Resource) -> dict[str, Any]:
@@ -173,6 +194,38 @@ def owner_reference(parent: Resource) -> dict[str, Any]:
         "uid": parent.uid,
         "controller": True,
         "blockOwnerDeletion": True,
+    }
+
+
+def own(parent: Resource, runs: Iterable[Resource]) -> list[OwnResource]:
+    """Return what gives a parent its runs again after a restore took the owner references away.
+
+    Garbage collection deletes what names an owner by a UID of before, and a parent without its
+    runs could never be deleted.
+    """
+    return [
+        OwnResource(run, owner_reference(parent))
+        for run in runs
+        if is_ours(run) and run.deleted is None and all(o.uid != parent.uid for o in run.owners)
+    ]
+
+
+def remade(run: Resource, parent: Resource) -> dict[str, Any]:
+    """Return the manifest by which a run is made again under its parent, with all its marks."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": run.key.kind,
+        "metadata": {
+            "namespace": run.key.namespace,
+            "name": run.key.name,
+            "annotations": {
+                name: value
+                for name, value in run.annotations.items()
+                if name.partition("/")[0] == GROUP
+            },
+            "ownerReferences": [owner_reference(parent)],
+        },
+        "spec": run.spec.manifest(),
     }
 
 
@@ -200,6 +253,13 @@ def prune(
         for run in surplus
         if run.deleted is None and run.key.name not in keep
     ]
+
+
+def failure_reason(run: Resource) -> Reason:
+    """Return the reason with which a failure of a run is shown elsewhere."""
+    condition = run.condition(ConditionType.SUCCEEDED)
+    transient = condition is not None and condition.reason == Reason.TRANSIENT_FAILURE
+    return Reason.TRANSIENT_FAILURE if transient else Reason.EXTERNAL_FAILURE
 
 
 def failure_text(run: Resource) -> str:

@@ -1,30 +1,32 @@
-"""Training: when a Solution makes a SolutionVersion, which ones it keeps, and what it shows.
+"""Training: when a Solution makes a SolutionVersion, and which ones it keeps.
 
-Trainings cost money. One is started when data is there for the first time, on a person's word, and
-by schedule; never twice for one trigger, never while another runs, and never again with the input
-that failed, until the spec or the data has changed.
+Trainings cost money. One is started when data is there for the first time, on a person's word, by
+schedule, and again after a bad end where that may help; never twice for one event, and never while
+another runs. What the status shows of it is in `training_status`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from reco.api.resource import Key, Resource
+from reco.api.runs import FailedRun, RunOutcome, RunTrigger
 from reco.api.solution import TrainingMode, TrainingOwner
-from reco.api.vocabulary import (
-    ANNOTATION_RUN_NOW,
-    API_VERSION,
-    AdoptionPolicy,
-    ConditionType,
-    ManagementPolicy,
-    Reason,
-)
-from reco.decide import names, pictures, runs
+from reco.api.vocabulary import API_VERSION, AdoptionPolicy, ManagementPolicy
+from reco.decide import inputs, names, outcomes, runs, training_status, triggers
 from reco.decide.conditions import timestamp
-from reco.decide.decision import Action, CreateResource, Decision, Verdict
+from reco.decide.decision import Action, CreateResource, Decision
+from reco.decide.inputs import Input
 from reco.decide.model import Desired, ExternalVersion, Observed, Situation, State
-from reco.decide.schedule import Schedule
+from reco.decide.training_history import (
+    MODES,
+    History,
+    failed_input,
+    history_of,
+    holds,
+    newest_full,
+)
 
 _LIVE = frozenset({State.ACTIVE, State.CREATING, State.RUNNING})
 
@@ -36,82 +38,61 @@ def orchestrate(situation: Situation, decision: Decision) -> Decision:
         return decision
     if situation.resource.spec.management_policy is ManagementPolicy.OBSERVE:
         return decision
+    solution = situation.resource
     versions = runs.newest_first(situation.related.get("SolutionVersion", ()))
+    owned = runs.own(solution, versions)
     external = tuple(observed.details.get("versions", ()))
     adopted, known_through = _adopt(situation, versions, external)
-    status = _status(situation, versions)
+    history = history_of(situation, observed, versions, external)
+    status = training_status.describe(situation, history)
     status["knownThrough"] = timestamp(known_through) if known_through else None
-    actions: list[Action] = list(adopted)
+    actions: list[Action] = [*owned, *adopted]
     waits_for = None
-    if not adopted:
-        started, more_status, waits_for = _start(situation, versions, external)
+    if not actions:
+        started, more_status, waits_for = _start(situation, history)
         actions += started
-        status |= _noted(situation, versions)
         status |= more_status
     actions += runs.prune(
         versions,
-        owner=situation.resource,
-        good_limit=situation.resource.spec.successful_versions_history_limit,
-        failed_limit=situation.resource.spec.failed_versions_history_limit,
+        owner=solution,
+        good_limit=solution.spec.successful_versions_history_limit,
+        failed_limit=solution.spec.failed_versions_history_limit,
         keep=_in_use(situation, versions),
     )
-    before = situation.resource.raw_status.get("training") or {}
-    merged = dict.fromkeys(before) | status
+    before = solution.raw_status.get("training") or {}
     return replace(
         decision,
         actions=(*decision.actions, *actions),
-        status={**decision.status, "training": merged},
-        conditions=_conditions(decision, versions, waits_for),
-        look_again=_soonest(decision.look_again, _until_next(status, situation.now)),
+        status={**decision.status, "training": dict.fromkeys(before) | status},
+        conditions=training_status.conditions(situation, decision, history, waits_for),
+        look_again=training_status.look_again(situation, decision, history, status),
     )
 
 
-# What is there ---------------------------------------------------------------------------------
-
-
-def _status(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any]:
-    before = situation.resource.status.training
-    running = next((v for v in versions if not runs.finished(v)), None)
-    best = next((v for v in versions if runs.good(v)), None)
-    status: dict[str, Any] = {
-        "running": running.key.name if running is not None else None,
-        "latest": best.key.name if best is not None else None,
-        "lastTrainedTime": timestamp(runs.ended(best)) if best is not None else None,
-    }
-    if before is not None:
-        status |= {
-            key: value
-            for key, value in before.manifest().items()
-            if key in {"lastScheduleTime", "lastSkipped", "lastRunNow", "lastInput"}
-        }
-    upcoming = [time for _, plan in _plans(situation) if (time := plan.next(situation.now))]
-    if upcoming:
-        status["nextScheduleTime"] = timestamp(min(upcoming))
-    return status
-
-
-def _plans(situation: Situation) -> list[tuple[TrainingMode, Schedule]]:
-    """Return the schedules in force; a full training goes before an update of the same time."""
-    spec = situation.resource.spec.training
-    if spec.owner is not TrainingOwner.OPERATOR:
-        return []
-    return [
-        (mode, Schedule(plan.schedule, plan.time_zone))
-        for mode, plan in ((TrainingMode.FULL, spec.full), (TrainingMode.UPDATE, spec.update))
-        if plan is not None and not plan.suspend
-    ]
+# What is there, and what stays -----------------------------------------------------------------
 
 
 def _in_use(situation: Situation, versions: Sequence[Resource]) -> frozenset[str]:
-    """Return the versions that serve, served, are pinned, or would serve next."""
+    """Return the versions that serve, served, are pinned, come next, or that updates need."""
     newest_good = next((version.key.name for version in versions if runs.good(version)), None)
     names_: set[str | None] = {newest_good}
+    if _updates(situation.resource, versions):
+        base = newest_full(versions)
+        names_.add(base.key.name if base is not None else None)
     for campaign in situation.related.get("Campaign", ()):
         if campaign.spec is not None:
             names_.add(campaign.spec.version.name)
         if campaign.status.serving is not None:
             names_ |= {campaign.status.serving.current, campaign.status.serving.previous}
     return frozenset(name for name in names_ if name is not None)
+
+
+def _updates(solution: Resource, versions: Sequence[Resource]) -> bool:
+    """Whether updates are planned or were made, so that the version they start from is needed."""
+    return solution.spec.training.update is not None or any(
+        version.spec is not None and version.spec.training_mode is TrainingMode.UPDATE
+        for version in versions
+    )
 
 
 def _adopt(
@@ -159,7 +140,7 @@ def _adopting(resource: Resource, version: ExternalVersion, external_name: str) 
             "metadata": {
                 "namespace": resource.key.namespace,
                 "name": name,
-                "annotations": {runs.ANNOTATION_TRIGGER: "Adopted"},
+                "annotations": {runs.ANNOTATION_TRIGGER: runs.Cause.ADOPTED.value},
                 "ownerReferences": [runs.owner_reference(resource)],
             },
             "spec": {
@@ -177,170 +158,157 @@ def _adopting(resource: Resource, version: ExternalVersion, external_name: str) 
 
 
 def _start(
-    situation: Situation, versions: Sequence[Resource], external: Sequence[ExternalVersion]
+    situation: Situation, history: History
 ) -> tuple[list[Action], dict[str, Any], str | None]:
     """Return the training to start, the status it leaves, and what training waits for."""
-    resource = situation.resource
-    if not isinstance(situation.desired, Desired):
-        return [], {}, situation.desired.message
-    before = resource.status.training
-    data, missing = _data(situation)
-    input_ = situation.desired.input_with(data)
-    last_run_now = before.last_run_now if before is not None else None
-    trigger: runs.Trigger | runs.Skip | None = runs.run_now(resource, last_run_now)
-    handled = {"lastRunNow": resource.annotations.get(ANNOTATION_RUN_NOW)} if trigger else {}
-    if any(not runs.finished(version) for version in versions):
+    solution, before = situation.resource, situation.resource.status.training
+    if not isinstance(situation.desired, Desired) or history.input is None:
+        return [], {}, getattr(situation.desired, "message", None)
+    if history.running is not None:
         return [], {}, None
-    if trigger is None and resource.spec.training.owner is TrainingOwner.OPERATOR:
-        if missing is not None and not versions:
-            return [], {}, missing
-        trigger = _due(situation, versions, external, input_, data)
+    trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(
+        solution,
+        history.versions,
+        before.last_run_now if before is not None else None,
+        before.run_number if before is not None else None,
+    )
+    if trigger is None and solution.spec.training.owner is TrainingOwner.OPERATOR:
+        if history.missing is not None and history.good is None:
+            return [], {}, history.missing
+        trigger = next(_due(situation, history), None)
     if trigger is None:
         return [], {}, None
-    if isinstance(trigger, runs.Skip):
-        return [], _skipped(trigger), None
-    if trigger.scheduled is not None:
-        handled["lastScheduleTime"] = timestamp(trigger.scheduled)
-    handled["lastInput"] = input_
-    taken = {version.name for version in external}
-    wanted = names.mapped_name(Key("SolutionVersion", resource.key.namespace, trigger.name))
-    if wanted in taken:
-        return [], handled, None
-    spec = {
-        "solutionRef": {"name": resource.key.name},
-        "trainingMode": trigger.mode or TrainingMode.FULL.value,
+    if isinstance(trigger, triggers.Skip):
+        skipped = {"time": timestamp(trigger.scheduled), "reason": trigger.reason}
+        handled = _handled(history, trigger.trigger, trigger.scheduled)
+        return [], handled | {"lastSkipped": skipped}, None
+    started = _training(situation, history, history.input, trigger)
+    return [*started], _recorded(history, trigger), None
+
+
+def _training(
+    situation: Situation, history: History, present: Input, trigger: triggers.Trigger
+) -> Iterator[CreateResource]:
+    """Yield the version that a trigger starts, unless the engine has one of its name already."""
+    solution = situation.resource
+    name = triggers.child_name(solution, trigger, history.number + 1)
+    taken = {version.name for version in history.external}
+    if names.mapped_name(Key("SolutionVersion", solution.key.namespace, name)) in taken:
+        return  # it was started before the resources were lost
+    mode = trigger.mode or TrainingMode.FULL.value
+    if mode == TrainingMode.UPDATE and history.base() is None:
+        mode = TrainingMode.FULL.value  # there is nothing to update
+    yield triggers.create(
+        solution,
+        "SolutionVersion",
+        trigger,
+        present.known_from(history.trained_on).text,
+        {"solutionRef": {"name": solution.key.name}, "trainingMode": mode},
+        now=situation.now,
+        number=history.number + 1,
+    )
+
+
+def _recorded(history: History, trigger: triggers.Trigger) -> dict[str, Any]:
+    """Return what the status says once a training was started."""
+    status: dict[str, Any] = {
+        "runNumber": history.number + 1,
+        "objectTime": timestamp(history.made),
     }
-    version = runs.create(resource, "SolutionVersion", trigger, input_, spec, now=situation.now)
-    return [version], handled, None
+    if trigger.cause is runs.Cause.RUN_NOW:
+        status["lastRunNow"] = trigger.asked
+    if trigger.scheduled is not None and trigger.mode is not None:
+        status |= _handled(history, RunTrigger(trigger.mode), trigger.scheduled)
+    return status
 
 
-def _noted(situation: Situation, versions: Sequence[Resource]) -> dict[str, Any]:
-    """Return the input to record where nobody knows what the versions there were trained on.
-
-    Unknown input counts as the present one, so that an estate rebuilt from its manifests does not
-    pay again for a training that failed.
-    """
-    before = situation.resource.status.training
-    desired = situation.desired
-    data, missing = _data(situation)
-    known = before is not None and before.last_input is not None
-    if known or missing is not None or not versions or not isinstance(desired, Desired):
-        return {}
-    return {"lastInput": desired.input_with(data)}
+def _handled(history: History, trigger: RunTrigger, scheduled: datetime) -> dict[str, Any]:
+    """Return what the status says once a scheduled time was acted upon."""
+    return triggers.handled(history.progress, trigger, scheduled)
 
 
-def _skipped(skip: runs.Skip) -> dict[str, Any]:
-    return {
-        "lastScheduleTime": timestamp(skip.scheduled),
-        "lastSkipped": {"time": timestamp(skip.scheduled), "reason": skip.reason},
-    }
-
-
-def _due(
-    situation: Situation,
-    versions: Sequence[Resource],
-    external: Sequence[ExternalVersion],
-    input_: str,
-    data: Mapping[str, str],
-) -> runs.Trigger | runs.Skip | None:
-    """Return what is due without anybody asking: the first training, a mended one, a schedule."""
-    resource = situation.resource
-    before = resource.status.training
-    last_input = before.last_input if before is not None else None
-    if not versions and last_input is None and not any(v.state in _LIVE for v in external):
-        name = names.scheduled_child(resource.key.name, resource.created)
-        return runs.Trigger("Initial", name, None, TrainingMode.FULL.value)
-    last_failed = bool(versions) and runs.failed(versions[0])
-    if last_failed and runs.input_of(versions[0], last_input) not in {None, input_}:
-        name = names.triggered_child(resource.key.name, input_)
-        return runs.Trigger("Changed", name, None, TrainingMode.FULL.value)
-    last = before.last_schedule_time if before is not None else None
-    spec = resource.spec.training
-    for mode, plan in _plans(situation):
-        trigger = runs.on_schedule(
-            resource,
-            plan,
-            last=last,
-            deadline=spec.starting_deadline_seconds,
-            now=situation.now,
-            mode=mode.value,
+def _due(situation: Situation, history: History) -> Iterator[triggers.Trigger | triggers.Skip]:
+    """Yield what is due without anybody asking, the most urgent first."""
+    solution = situation.resource
+    if _first_is_due(history):
+        minute = solution.created if history.number == 0 else None
+        cause = runs.Cause.INITIAL if history.same else runs.Cause.RECREATED
+        yield triggers.Trigger(
+            cause, timestamp(history.made), mode=RunTrigger.FULL.value, minute=minute
         )
-        if not isinstance(trigger, runs.Trigger) or trigger.scheduled is None:
-            if trigger is not None:
-                return trigger
+    for trigger in MODES:
+        failed = outcomes.of(history.failures, trigger)
+        if failed is not None:
+            yield from _again(situation, history, failed)
+    yield from _scheduled(situation, history)
+
+
+def _first_is_due(history: History) -> bool:
+    """Whether nothing was ever trained for this external solution, and nobody tried.
+
+    A version that somebody forgot on purpose stays forgotten: the status says that there was one.
+    """
+    if history.good is not None or any(one.state in _LIVE for one in history.external):
+        return False
+    if outcomes.of(history.failures, RunTrigger.FULL) is not None:
+        return False
+    if any(outcomes.untried(version) for version in history.versions):
+        return False  # another under another name is no better
+    return not history.same or not history.ever or bool(history.versions)
+
+
+def _again(situation: Situation, history: History, failed: FailedRun) -> Iterator[triggers.Trigger]:
+    """Yield the training that follows a bad end, once it is time."""
+    mode = failed.trigger.value
+    asked = f"{failed.trigger}:{failed.name}"
+    retry = history.retries.get(failed.trigger)
+    if retry is not None and retry <= situation.now:
+        yield triggers.Trigger(runs.Cause.RETRY, asked, mode=mode, attempt=failed.attempts + 1)
+    if failed.outcome is RunOutcome.REFUSED and failed.trigger is RunTrigger.FULL:
+        if inputs.changed(failed_input(failed, history), history.input):
+            now = history.input.text if history.input is not None else ""
+            yield triggers.Trigger(runs.Cause.CHANGED, f"{asked}:{now}", mode=mode)
+        elif not holds(history, failed, situation.now):
+            yield triggers.Trigger(runs.Cause.RETRY, asked, mode=mode, attempt=failed.attempts + 1)
+
+
+def _deadline(situation: Situation) -> int | None:
+    return situation.resource.spec.training.starting_deadline_seconds  # type: ignore[no-any-return]
+
+
+def _scheduled(
+    situation: Situation, history: History
+) -> Iterator[triggers.Trigger | triggers.Skip]:
+    """Yield what the schedules ask for. A time before the newest training's start asks for none."""
+    newest = triggers.newest_start(history.versions, situation.now)
+    for mode, plan in history.plans.items():
+        through = history.progress[mode].handled_through
+        trigger = triggers.on_schedule(
+            plan,
+            mode,
+            after=through if newest is None else max(through, newest),
+            deadline=_deadline(situation),
+            now=situation.now,
+        )
+        if trigger is None:
             continue
-        if last_failed:
-            return runs.Skip(
-                trigger.scheduled, "the last training failed with the same spec and data"
-            )
-        if spec.only_if_new_data and last_input == input_:
-            return runs.Skip(
-                trigger.scheduled, f"no new data in {', '.join(data) or 'any dataset'}"
-            )
-        return trigger
+        why = _why_not(situation, history, mode)
+        if isinstance(trigger, triggers.Trigger) and why is not None:
+            trigger = triggers.Skip(trigger.due, why, mode)
+        yield trigger
+
+
+def _why_not(situation: Situation, history: History, mode: RunTrigger) -> str | None:
+    """Return why a scheduled time passes without a training, or None."""
+    if holds(history, outcomes.of(history.failures, mode), situation.now):
+        return "the last training was refused for the same spec and data"
+    if situation.resource.spec.training.only_if_new_data and not _new_data(history):
+        return "there is no new data"
     return None
 
 
-def _data(situation: Situation) -> tuple[dict[str, str], str | None]:
-    """Return what was last imported into each dataset, and what is still missing for training."""
-    group = situation.resource.spec.dataset_group_ref.name
-    datasets = [d for d in situation.related.get("Dataset", ()) if d.spec is not None]
-    imported: dict[str, str] = {}
-    missing: str | None = None
-    for dataset in datasets:
-        last = dataset.status.import_
-        if last is not None and last.last_successful_job is not None:
-            imported[dataset.key.name] = last.last_successful_job
-        elif dataset.spec.import_ is not None or dataset.spec.type.value == "Interactions":
-            missing = missing or f"{dataset.key} has no successful import yet"
-    if not any(dataset.spec.type.value == "Interactions" for dataset in datasets):
-        missing = f"no Dataset of type Interactions refers to DatasetGroup {group}"
-    return imported, missing
-
-
-# What to show ----------------------------------------------------------------------------------
-
-
-def _conditions(
-    decision: Decision, versions: Sequence[Resource], waits_for: str | None
-) -> pictures.Conditions:
-    conditions = dict(decision.conditions)
-    ready = conditions.get(ConditionType.READY)
-    in_sync = isinstance(ready, Verdict) and ready.status == "True"
-    if waits_for is not None and in_sync:
-        message = f"in sync; the first training waits: {waits_for}"
-        conditions[ConditionType.READY] = Verdict("True", Reason.IN_SYNC, message)
-        conditions[ConditionType.DEPENDENCIES_READY] = Verdict(
-            "False", Reason.AWAITING_DATA, waits_for
-        )
-    ended = [version for version in versions if runs.finished(version)]
-    if not ended:
-        return conditions
-    newest = ended[0]
-    if runs.good(newest):
-        conditions[ConditionType.LAST_TRAINING_SUCCEEDED] = Verdict(
-            "True", Reason.TRAINED, newest.key.name
-        )
-        return conditions
-    text = runs.failure_text(newest)
-    conditions[ConditionType.LAST_TRAINING_SUCCEEDED] = Verdict(
-        "False", Reason.EXTERNAL_FAILURE, text
-    )
-    none_good = not any(runs.good(version) for version in versions)
-    if none_good and in_sync and len(ended) == len(versions):
-        failed = Verdict("False", Reason.EXTERNAL_FAILURE, f"no version was ever trained; {text}")
-        conditions[ConditionType.READY] = failed
-        conditions[ConditionType.STALLED] = replace(failed, status="True")
-    return conditions
-
-
-def _until_next(status: Mapping[str, Any], now: datetime) -> float | None:
-    text = status.get("nextScheduleTime")
-    if text is None:
-        return None
-    wait = datetime.fromisoformat(text) - now
-    return max(0.0, min(wait, timedelta(minutes=10)).total_seconds())
-
-
-def _soonest(*waits: float | None) -> float | None:
-    return min((wait for wait in waits if wait is not None), default=None)
+def _new_data(history: History) -> bool:
+    """Whether there is, or may be, data that the newest good version was not trained on."""
+    if history.good is None or not history.seen:
+        return True
+    return inputs.changed(history.trained_on, history.input)

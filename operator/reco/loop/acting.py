@@ -21,6 +21,8 @@ from reco.decide.decision import (
     DeleteExternal,
     DeleteResource,
     EngineAction,
+    OwnResource,
+    RecreateResource,
     RemoveFinalizer,
     StopExternal,
     TagExternal,
@@ -93,16 +95,27 @@ class Actor:
                 finalizers = [*resource.finalizers, FINALIZER]
                 return await self._finalizers(resource, finalizers), {}
             case RemoveFinalizer():
-                finalizers = [name for name in resource.finalizers if name != FINALIZER]
-                self.looker.engines.forget(resource.key)
-                await self._finalizers(resource, finalizers)
+                await self._let_go(resource)
                 return None, {}
             case CreateResource(manifest):
                 await self._create_resource(resource, manifest)
             case DeleteResource(key, uid):
                 await self.store.delete(key, uid)
                 log.info("deleted %s", key, extra={"resource": str(resource.key)})
+            case OwnResource(child, owner):
+                self.cache.observe_write(
+                    await self.store.set_owners(child.key, [owner], child.resource_version)
+                )
+            case RecreateResource(manifest):
+                await self._let_go(resource)
+                await self._create_resource(resource, manifest)
+                return None, {}
         return resource, {}
+
+    async def _let_go(self, resource: Resource) -> None:
+        finalizers = [name for name in resource.finalizers if name != FINALIZER]
+        self.looker.engines.forget(resource.key)
+        await self._finalizers(resource, finalizers)
 
     async def _finalizers(self, resource: Resource, finalizers: list[str]) -> Resource | None:
         written = await self.store.set_finalizers(

@@ -80,21 +80,31 @@ class KubernetesStore:
         self, key: Key, finalizers: Sequence[str], resource_version: str
     ) -> Resource | None:
         """Replace the finalizers; None if the resource is gone, by this or before."""
-        metadata = {"resourceVersion": resource_version, "finalizers": [*finalizers]}
         resource = await _unless_gone(
-            _read(
-                self._api.request(
-                    "PATCH",
-                    path_of(key),
-                    query={"fieldManager": FIELD_MANAGER},
-                    body={"metadata": metadata},
-                    content_type=requests.MERGE_PATCH,
-                )
-            )
+            self._patch_metadata(key, resource_version, finalizers=[*finalizers])
         )
         if resource is not None and resource.deleted is not None and not resource.finalizers:
             return None
         return resource
+
+    async def set_owners(
+        self, key: Key, owners: Sequence[Mapping[str, Any]], resource_version: str
+    ) -> Resource:
+        """Replace the owner references."""
+        return await self._patch_metadata(key, resource_version, ownerReferences=[*owners])
+
+    async def _patch_metadata(
+        self, key: Key, resource_version: str, **metadata: object
+    ) -> Resource:
+        return await _read(
+            self._api.request(
+                "PATCH",
+                path_of(key),
+                query={"fieldManager": FIELD_MANAGER},
+                body={"metadata": {"resourceVersion": resource_version, **metadata}},
+                content_type=requests.MERGE_PATCH,
+            )
+        )
 
     async def create_event(
         self, resource: Resource, type_: str, reason: str, message: str, action: str = "Reconcile"

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, ManagementPolicy
-from reco.decide import deletion, engine_class, requests
+from reco.decide import deletion, engine_class, requests, runs
 from reco.decide.decision import Decision
 from reco.decide.model import (
     Desired,
@@ -24,7 +24,7 @@ from reco.decide.model import (
     Waiting,
     Wish,
 )
-from reco.decide.references import Lookup, References, blocker, resolve
+from reco.decide.references import Lookup, References, blocker, parent_of, resolve
 from reco.decide.rules import RULES, related
 from reco.engines.port import Engine, EngineError
 
@@ -84,7 +84,7 @@ class Looker:
         )
         if engine is not None and asks:
             observation = await _observed(resource, engine, desired)
-        owned = self.cache.owned(resource.uid)
+        owned = self._children(resource)
         owned_keys = {child.key for child in owned}
         return Situation(
             resource=resource,
@@ -97,10 +97,19 @@ class Looker:
             dependents=[
                 other for other in self.cache.referring(resource.key) if other.key not in owned_keys
             ],
+            parent=parent_of(resource, references),
             related=related(resource, references, self.cache),
             failures=self.failures(resource.key),
             timing=self.timing,
         )
+
+    def _children(self, resource: Resource) -> Sequence[Resource]:
+        """Return what a resource owns, and the runs it made that a restore took from it."""
+        owned = {child.key: child for child in self.cache.owned(resource.uid)}
+        for other in self.cache.referring(resource.key):
+            if runs.is_run_of(resource, other):
+                owned.setdefault(other.key, other)
+        return [owned[key] for key in sorted(owned)]
 
     async def engine_class(self, resource: Resource) -> Decision:
         """Ask what the engine of a class offers, and decide about the class."""

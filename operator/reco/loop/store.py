@@ -64,6 +64,17 @@ class Store(Protocol):
         """
         ...
 
+    async def set_owners(
+        self, key: Key, owners: Sequence[Mapping[str, Any]], resource_version: str
+    ) -> Resource:
+        """Replace the owner references of a resource and return it as it now is.
+
+        Raises:
+            StoreConflict: if the resource is no longer at `resource_version`.
+            StoreNotFound: if it is gone.
+        """
+        ...
+
     async def create_event(
         self, resource: Resource, type_: str, reason: str, message: str, action: str = "Reconcile"
     ) -> None:

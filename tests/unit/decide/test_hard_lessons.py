@@ -32,10 +32,12 @@ SCHEDULED = {"training": {"full": {"schedule": "0 * * * *"}, "onlyIfNewData": Tr
 
 
 def version(owner: Resource, outcome: str, input_: str | None = None) -> Resource:
-    conditions = [condition("Succeeded", outcome, "Trained")]
+    reason = "Trained" if outcome == "True" else "ExternalFailure"
+    conditions = [condition("Succeeded", outcome, reason)]
     if outcome == "False":
         conditions.append(condition("Stalled", "True", "ExternalFailure"))
-    annotations = {runs.ANNOTATION_INPUT: input_} if input_ else {}
+    annotations = {runs.ANNOTATION_TRIGGER: "Initial"}
+    annotations |= {runs.ANNOTATION_INPUT: input_} if input_ else {}
     return resource(
         "SolutionVersion",
         "sol-1",

@@ -115,7 +115,8 @@ def test_a_failed_version_of_unknown_input_is_not_paid_for_again() -> None:
     wanted = Desired("shop_sol", {}, tags={})
     failed = resource(
         "SolutionVersion",
-        "by-hand",
+        "sol-1",
+        annotations={runs.ANNOTATION_TRIGGER: "Initial"},
         status={
             "conditions": [
                 condition("Succeeded", "False", "ExternalFailure"),

@@ -40,20 +40,56 @@ def dataset(imported: str | None = "import-1", type_: str = "Interactions") -> R
 
 
 def version(
-    name: str, owner: Resource, outcome: str | None = "True", made: datetime = CREATED
+    name: str,
+    owner: Resource,
+    outcome: str | None = "True",
+    made: datetime = CREATED,
+    *,
+    reason: str = "ExternalFailure",
+    cause: str = "Scheduled",
+    mode: str = "Full",
+    input_: str | None = None,
+    number: int = 1,
+    attempt: int = 1,
 ) -> Resource:
     conditions = []
     if outcome is not None:
-        conditions.append(condition("Succeeded", outcome, "Trained", "too few rows"))
+        reason = "Trained" if outcome == "True" else reason
+        conditions.append(condition("Succeeded", outcome, reason, "too few rows", made))
     if outcome == "False":
-        conditions.append(condition("Stalled", "True", "ExternalFailure"))
+        conditions.append(condition("Stalled", "True", reason))
+    marks = {
+        runs.ANNOTATION_TRIGGER: cause,
+        runs.ANNOTATION_NUMBER: str(number),
+        runs.ANNOTATION_ATTEMPT: str(attempt),
+        runs.ANNOTATION_STARTED: made.isoformat(),
+        **({runs.ANNOTATION_INPUT: input_} if input_ else {}),
+    }
     external = {"name": f"shop_{name}", "arn": f"arn:{name}", "creationTime": made.isoformat()}
     return resource(
         "SolutionVersion",
         name,
+        spec={"trainingMode": mode},
+        annotations=marks,
         owner=owner,
         status={"conditions": conditions, "external": external},
     )
+
+
+def in_force(expression: str, trigger: str = "Full", zone: str = "Etc/UTC") -> list[dict[str, Any]]:
+    """Return the status of a schedule that has been in force for longer than anything ran."""
+    through = (CREATED - timedelta(days=60)).isoformat()
+    return [{"trigger": trigger, "schedule": f"{expression} {zone}", "handledThrough": through}]
+
+
+def input_now(datasets: Sequence[Resource] | None = None) -> str:
+    """Return what a training would start from, as its annotation says."""
+    (action,) = [
+        a
+        for a in decide(at(solution(), datasets=datasets)).actions
+        if isinstance(a, CreateResource)
+    ]
+    return str(action.manifest["metadata"]["annotations"][runs.ANNOTATION_INPUT])
 
 
 def at(
@@ -128,23 +164,20 @@ def test_r4_nothing_starts_while_a_training_runs() -> None:
 
 
 def test_r4_the_input_that_failed_is_not_trained_again_on_schedule() -> None:
-    of = solution({"training": {"full": {"schedule": "0 * * * *"}}})
-    first = decide(at(of))
     of = solution(
-        {"training": {"full": {"schedule": "0 * * * *"}}},
-        lastInput=first.status["training"]["lastInput"],
+        {"training": {"full": {"schedule": "0 * * * *"}}}, schedules=in_force("0 * * * *")
     )
 
-    decision = decide(at(of, [version("sol-1", of, "False")]))
+    decision = decide(at(of, [version("sol-1", of, "False", input_=input_now())]))
 
     assert started(decision) == []
-    assert "failed with the same" in decision.status["training"]["lastSkipped"]["reason"]
+    assert "was refused" in decision.status["training"]["lastSkipped"]["reason"]
+    assert shown(of, decision)["RunsHeld"] == "True/LastRunRefused"
 
 
 def test_new_data_mends_a_failed_training_without_anybody_asking() -> None:
-    first = decide(at(solution()))
-    of = solution(lastInput=first.status["training"]["lastInput"])
-    failed = [version("sol-1", of, "False")]
+    of = solution()
+    failed = [version("sol-1", of, "False", input_=input_now())]
 
     assert started(decide(at(of, failed))) == []
     assert len(started(decide(at(of, failed, datasets=[dataset("import-2")])))) == 1
@@ -158,23 +191,21 @@ def test_new_data_alone_does_not_retrain_what_is_good() -> None:
 
 def test_a_scheduled_training_is_named_after_its_minute_and_fires_once() -> None:
     spec = {"training": {"full": {"schedule": "0 3 * * *", "timeZone": "Europe/Paris"}}}
-    of = solution(spec, lastInput="x")
+    of = solution(spec, schedules=in_force("0 3 * * *", zone="Europe/Paris"))
     due = datetime.fromisoformat("2026-03-02T02:00:00+00:00")
 
     decision = decide(at(of, [version("sol-1", of)]))
-    again = solution(spec, lastInput="x", **_scheduled(decision))
+    again = solution(spec, schedules=decision.status["training"]["schedules"])
 
     assert started(decision) == [f"sol-{int(due.timestamp()) // 60}"]
     assert decision.status["training"]["nextScheduleTime"] == "2026-03-03T02:00:00Z"
     assert started(decide(at(again, [version("sol-1", again)]))) == []
 
 
-def _scheduled(decision: Decision) -> dict[str, Any]:
-    return {"lastScheduleTime": decision.status["training"]["lastScheduleTime"]}
-
-
 def test_of_many_missed_times_only_the_latest_runs() -> None:
-    of = solution({"training": {"full": {"schedule": "*/5 * * * *"}}}, lastInput="x")
+    of = solution(
+        {"training": {"full": {"schedule": "*/5 * * * *"}}}, schedules=in_force("*/5 * * * *")
+    )
 
     assert len(started(decide(at(of, [version("sol-1", of)], now=NOW + timedelta(days=30))))) == 1
 
@@ -182,7 +213,7 @@ def test_of_many_missed_times_only_the_latest_runs() -> None:
 def test_a_scheduled_time_past_its_deadline_is_skipped_and_says_so() -> None:
     of = solution(
         {"training": {"full": {"schedule": "0 3 * * *"}, "startingDeadlineSeconds": 600}},
-        lastInput="x",
+        schedules=in_force("0 3 * * *"),
     )
 
     decision = decide(at(of, [version("sol-1", of)]))
@@ -193,11 +224,11 @@ def test_a_scheduled_time_past_its_deadline_is_skipped_and_says_so() -> None:
 
 def test_without_new_data_a_schedule_can_be_told_to_save_the_money() -> None:
     spec = {"training": {"full": {"schedule": "0 3 * * *"}, "onlyIfNewData": True}}
-    first = decide(at(solution(spec)))
-    of = solution(spec, lastInput=first.status["training"]["lastInput"])
+    of = solution(spec, schedules=in_force("0 3 * * *"))
+    trained = [version("sol-1", of, made=CREATED - timedelta(days=1), input_=input_now())]
 
-    assert started(decide(at(of, [version("sol-1", of)]))) == []
-    assert len(started(decide(at(of, [version("sol-1", of)], datasets=[dataset("new")])))) == 1
+    assert started(decide(at(of, trained))) == []
+    assert len(started(decide(at(of, trained, datasets=[dataset("new")])))) == 1
 
 
 def test_run_now_trains_once_for_each_value() -> None:
@@ -303,10 +334,9 @@ def test_r3_a_failed_retraining_shows_without_taking_readiness() -> None:
 
 
 def test_a_first_training_that_failed_leaves_the_solution_stalled_with_the_reason() -> None:
-    first = decide(at(solution()))
-    of = solution(lastInput=first.status["training"]["lastInput"])
+    of = solution()
 
-    decision = decide(at(of, [version("sol-1", of, "False")]))
+    decision = decide(at(of, [version("sol-1", of, "False", input_=input_now())]))
 
     assert shown(of, decision)["Ready"] == "False/ExternalFailure"
     assert "too few rows" in written(of, decision)["conditions"][0]["message"]

@@ -71,6 +71,7 @@ class InClusterEngine:
             class_name=engine_class.key.name,
             deletion_policy=engine_class.spec.deletion_policy,
             changes_any_time=True,
+            keeps_data=True,
         )
         self._cluster = cluster
         self._known = Known(
@@ -208,6 +209,7 @@ class InClusterEngine:
             created=created or resource.created,
             doing=judged.doing,
             failure=judged.failure,
+            refused=judged.refused,
             update=judged.update,
             tags=_read_tags(annotations) if annotations is not None else None,
             details=judged.details,

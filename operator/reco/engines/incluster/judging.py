@@ -48,6 +48,8 @@ class Judged:
     state: State = State.ACTIVE
     doing: str | None = None
     failure: str | None = None
+    refused: bool = False
+    """Whether it would fail again with the same settings and data."""
     update: Update | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields beside the objects themselves, under the keys of `Desired.fields`."""
@@ -120,19 +122,20 @@ async def import_job(known: Known, seen: Seen) -> Judged:
     settings = known.place.view.class_name
     ran = states.ran(_main(seen), seen.of("Pod"), advice=_advice("jobs", settings))
     doing = await _progress(known, seen, ran)
-    return Judged(state=ran.state, doing=doing, failure=_failure(seen, ran))
+    return _judged_job(seen, ran, doing)
 
 
-def _failure(seen: Seen, ran: states.Ran) -> str | None:
-    """Return why a Job failed; once its pod is gone, with its node for one, as it was told."""
+def _judged_job(seen: Seen, ran: states.Ran, doing: str | None) -> Judged:
+    """Judge a Job; once its pod is gone, with its node for one, its end is as it was told."""
     told = seen.resource.condition(ConditionType.SUCCEEDED)
     lost = ran.state is State.FAILED and not seen.of("Pod")
-    if lost and told is not None and (told.status, told.reason) == _FAILED:
-        return str(told.message)
-    return ran.failure
+    if lost and told is not None and told.status == "False" and told.reason in _FAILED:
+        refused = told.reason == Reason.EXTERNAL_FAILURE
+        return Judged(ran.state, doing, failure=str(told.message), refused=refused)
+    return Judged(ran.state, doing, failure=ran.failure, refused=ran.refused)
 
 
-_FAILED = ("False", Reason.EXTERNAL_FAILURE)
+_FAILED = frozenset({Reason.EXTERNAL_FAILURE, Reason.TRANSIENT_FAILURE})
 
 
 def _advice(part: str, class_name: str) -> dict[str, str]:
@@ -158,11 +161,11 @@ async def version(known: Known, seen: Seen) -> Judged | Absent:
         ran = states.ran(jobs[0], seen.of("Pod"), advice=advice)
         if ran.state is not State.ACTIVE:
             doing = await _progress(known, seen, ran)
-            return Judged(state=ran.state, doing=doing, failure=_failure(seen, ran))
+            return _judged_job(seen, ran, doing)
     found = await trained(known, seen, not_before=_ended(jobs))
     if isinstance(found, str) and not _is_done_with(seen.resource):
         again = "restore the file, or delete it and make a new SolutionVersion"
-        return Judged(State.FAILED, failure=f"{found}; {again}")
+        return Judged(State.FAILED, failure=f"{found}; {again}", refused=True)
     if found is None or isinstance(found, str):
         return Absent()
     return Judged(

@@ -162,6 +162,8 @@ class Ran:
     state: State
     doing: str | None = None
     failure: str | None = None
+    refused: bool = False
+    """Whether it would fail again with the same settings and data."""
     pod: str | None = None
     """The pod that runs now."""
 
@@ -179,7 +181,12 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
     if "Complete" in conditions:
         return Ran(State.ACTIVE)
     if "Failed" in conditions:
-        return Ran(State.FAILED, failure=_failure(conditions["Failed"], newest, advice))
+        failed = conditions["Failed"]
+        return Ran(
+            State.FAILED,
+            failure=_failure(failed, newest, advice),
+            refused=_refused(failed, newest),
+        )
     if job["spec"].get("suspend"):
         why = conditions.get("Suspended", {}).get("message") or "the Job is suspended"
         return Ran(State.CREATING, doing=f"queued: {why}")
@@ -251,6 +258,27 @@ def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping
     if ended:
         return f"Crashed: {_termination(ended)}; its log says more"
     return str(condition.get("message") or condition.get("reason") or "it failed")
+
+
+_REFUSALS = frozenset(
+    {
+        Outcome.INVALID_DATA,
+        Outcome.INVALID_SETTINGS,
+        Outcome.INSUFFICIENT_MEMORY,
+        Outcome.NOT_FOUND,
+    }
+)
+"""Ends of a Job that only other settings or other data can mend."""
+
+
+def _refused(condition: Mapping[str, Any], pod: Manifest | None) -> bool:
+    """Whether a Job would fail again with the same settings and data. Crashes may be anybody's."""
+    if condition.get("reason") == "DeadlineExceeded":
+        return True
+    result = _result(pod)
+    if result is not None:
+        return result.outcome in _REFUSALS
+    return _ended(pod).get("reason") == "OOMKilled"
 
 
 def _disruption(pod: Manifest | None) -> str | None:

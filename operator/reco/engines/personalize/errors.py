@@ -84,6 +84,29 @@ _VOLATILE = re.compile(
 )
 
 
+_INPUT_AT_FAULT = re.compile(
+    r"\bfewer than\b|\btoo few\b|\bat least\b|\breserved keywords?\b|\bmissing\b.*\bcolumns?\b"
+    r"|\bconform\b|\binvalid\b|\bnot valid\b|\bunsupported\b|\bnot supported\b"
+    r"|\bmust\b|\b(can(no|')t) be\b|\bno (data|rows|interactions|events|users|items)\b"
+    r"|\bdoes not exist\b|\bnot found\b|\bhyper ?parameters?\b",
+    re.IGNORECASE,
+)
+"""Words of failure reasons that blame the spec or the data: `Dataset has fewer than 25 users with
+at least 2 interactions each`, for one. There is no list of them; what none of these words is in may
+be the service's own fault, and is tried again."""
+_ACCESS = re.compile(
+    r"\bprivileges?\b|\bpermissions?\b|\baccess ?denied\b|\bnot authorized\b", re.IGNORECASE
+)
+"""Words that blame permissions, which may come without a change of spec or data."""
+
+
+def blames_input(reason: str | None) -> bool:
+    """Whether a failure reason says that the same spec and data would fail again."""
+    return (
+        reason is not None and bool(_INPUT_AT_FAULT.search(reason)) and not _ACCESS.search(reason)
+    )
+
+
 class StaleListError(EngineError):
     """A list has changed under its pages; the service takes the next page's token no more."""
 
@@ -148,6 +171,8 @@ def _class_of(code: str, message: str, status: int) -> ErrorClass:
     if code in _LIMITS:
         return _limit(message)
     known = _CLASSES.get(code)
+    if known is ErrorClass.INVALID and _ACCESS.search(message):
+        return ErrorClass.ACCESS_DENIED  # `Insufficient privileges for accessing data in S3.`
     if known is not None:
         return known
     return ErrorClass.TRANSIENT if status >= _SERVER_ERROR else ErrorClass.UNKNOWN

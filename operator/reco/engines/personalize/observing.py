@@ -229,6 +229,7 @@ def _observed(row: Row, answer: Answer, wanted: Desired | None) -> Observed:
         account=account,
         region=region,
         failure=answer.get("failureReason"),
+        refused=errors.blames_input(answer.get("failureReason")),
         update=update,
     )
 
