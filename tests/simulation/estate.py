@@ -302,7 +302,10 @@ class User:
             return
         match rng.randrange(3):
             case 0 if training.get("owner", "Operator") == "Operator":
-                training["full"] = {"schedule": rng.choice(SCHEDULES)}
+                training["full"] = {
+                    "schedule": rng.choice(SCHEDULES),
+                    "suspend": rng.random() < 0.2,
+                }
             case 1:
                 spec["successfulVersionsHistoryLimit"] = rng.randrange(1, 4)
             case _ if training.get("owner", "Operator") != "Operator":
@@ -405,6 +408,19 @@ class User:
         self.apply(key_of(made))
 
     # --- in the end --------------------------------------------------------------------------
+
+    def set_schedules(self, expression: str | None) -> None:
+        """Let every Solution that the operator trains be trained by a schedule, or by none."""
+        for key, wanted in self.wanted.items():
+            training = wanted["spec"].get("training", {}) if key.kind == "Solution" else {}
+            if key.kind != "Solution" or training.get("owner", "Operator") != "Operator":
+                continue
+            training.pop("onlyIfNewData", None)
+            training.pop("full", None)
+            training.pop("startingDeadlineSeconds", None)
+            if expression is not None:
+                training["full"] = {"schedule": expression}
+            self.apply(key)
 
     def settle_down(self) -> None:
         """Want nothing more of schedules, pauses and bad data; apply everything once more."""

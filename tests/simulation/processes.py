@@ -101,7 +101,7 @@ class Process:
             queue=self.queue,
             engines=engines,
             identity=Identity(world.cluster),
-            clock=world.now,
+            clock=world.operators_now,
             fence=self.lease.valid,
             timing=Timing(settle=world.polling.settle),
             jitter=lambda: self.rng.uniform(0.9, 1.1),
@@ -255,7 +255,10 @@ class SimulatedClient:
         def read() -> SourceListing:
             found = self._world.bucket.listed(location)
             return SourceListing(
-                tuple(SourceObject(name, len(body), body.hex()[-16:]) for name, body in found)
+                tuple(
+                    SourceObject(name, len(body), body.hex()[-16:], self._world.files.written[name])
+                    for name, body in found
+                )
             )
 
         listing: SourceListing = await self._process.to_engine("ListObjectsV2", read)

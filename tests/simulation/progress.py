@@ -6,7 +6,7 @@ statuses: which imports and trainings the engine carried out, into which object,
 
 from typing import TYPE_CHECKING, Any
 
-from reco.api.resource import Resource
+from reco.api.resource import Key, Resource
 from reco.api.runs import RunOutcome
 from reco.api.vocabulary import ConditionType as C
 from tests.simulation.rules import Rules
@@ -61,6 +61,37 @@ class Progress:
             return self._not_imported(resource)
         return self._not_trained(resource)
 
+    def trainable(self) -> dict[Key, str]:
+        """Return the Solutions that a schedule must train now, with their ARNs."""
+        found = {}
+        for body in self.world.server.list("Solution"):
+            solution = self.world.server.parsed(body)
+            if solution.deleted is not None or solution.spec is None:
+                continue
+            spec, external = solution.spec, solution.status.external
+            waits = solution.condition(C.DEPENDENCIES_READY)
+            if (
+                spec.management_policy == "Manage"
+                and spec.training.owner == "Operator"
+                and external is not None
+                and not solution.is_true(C.PAUSED)
+                and not solution.is_true(C.RUNS_HELD)
+                and solution.is_true(C.READY)
+                and (waits is None or waits.status == "True")
+            ):
+                found[solution.key] = external.arn
+        return found
+
+    def may_try_again(self) -> bool:
+        """Whether some run ended badly and may be tried again without anybody's doing."""
+        statuses = [
+            self.world.server.parsed(body).status for body in self.world.server.objects.values()
+        ]
+        parts = [
+            getattr(one, "training", None) or getattr(one, "import_", None) for one in statuses
+        ]
+        return any(part.failures for part in parts if part is not None)
+
     def _not_imported(self, dataset: Resource) -> str | None:
         spec, external = dataset.spec.import_, dataset.status.external
         if spec is None or spec.suspend or external is None:
@@ -81,7 +112,7 @@ class Progress:
         newest = max(jobs, key=lambda job: job.created, default=None)
         if newest is not None and self._read.get(newest.arn) == there:
             return None
-        if _given_up(dataset.status.import_):
+        if _given_up(dataset.status.import_) or _refused(dataset.status.import_):
             return None
         return f"lacks an import of what lies at {spec.source.s3}; newest: {newest and newest.arn}"
 
@@ -112,6 +143,11 @@ class Progress:
         if outcomes & {RunOutcome.REFUSED, RunOutcome.STOPPED}:
             return True
         return training.last_input is not None and training.latest is None
+
+
+def _refused(status: Any) -> bool:
+    failures = (status.failures or ()) if status is not None else ()
+    return any(failed.outcome == RunOutcome.REFUSED for failed in failures)
 
 
 def _given_up(status: Any) -> bool:

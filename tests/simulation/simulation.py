@@ -16,6 +16,7 @@ from tests.simulation.ending import Ending
 from tests.simulation.estate import User
 from tests.simulation.loop import Life
 from tests.simulation.rules import Rules
+from tests.simulation.sabotage import Sabotage
 from tests.simulation.world import OTHER_CLUSTER, World
 
 STEPS = 18
@@ -80,6 +81,7 @@ class _Simulation:
         self.user = world.user = User(world)
         self.rules = Rules(world)
         self.ending = Ending(world, self.rules, self.user)
+        self.sabotage = Sabotage(world, self.rng)
 
     async def run(self) -> None:
         world = self.world
@@ -95,6 +97,7 @@ class _Simulation:
         world.trainer.failing = 0.0
         world.emulator.remove_faults()
         world.resume_all()
+        self.sabotage.end()
         self.user.settle_down()
         world.stop_automatic_trainings()
         ending = self.ending
@@ -103,6 +106,9 @@ class _Simulation:
             return
         ending.check()
         await self._silence()
+        if world.problems:
+            return
+        await self._train_on_schedule(ending)
         if world.problems:
             return
         if self.rng.random() < 0.5:
@@ -135,6 +141,9 @@ class _Simulation:
                 (self._pause, 0.7),
                 (self._sabotage, 2),
                 (self._doom, 1),
+                (self.sabotage.recreate, 0.7),
+                (self.sabotage.hide_data, 0.7),
+                (self.sabotage.set_clock, 0.4),
             )
             rng.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()
         world.trace("the storm is over")
@@ -157,14 +166,18 @@ class _Simulation:
             )
 
     def _doom(self) -> None:
-        """Let a creation or an update fail."""
-        operation = self.rng.choice(("CreateCampaign", "UpdateCampaign", "CreateSolutionVersion"))
+        """Let a creation or an update fail: by the service's fault, or for good."""
+        operation = self.rng.choice(
+            ("CreateCampaign", "UpdateCampaign", "CreateSolutionVersion", "CreateDatasetImportJob")
+        )
+        transient = "The service failed for reasons of its own."
+        final = "Dataset has fewer than 25 users with at least 2 interactions each"
         self.world.emulator.add_fault(
             {
                 "kind": "failCreation",
                 "operation": operation,
-                "count": 1,
-                "reason": "The service failed for reasons of its own.",
+                "count": self.rng.choice((1, 1, 2)),
+                "reason": self.rng.choice((transient, transient, final)),
             }
         )
 
@@ -239,11 +252,13 @@ class _Simulation:
         world, rules = self.world, self.rules
         await asyncio.sleep(1.2 * world.polling.sweep + 1000.0)
         writes, sent = rules.writes, sum(world.sent.values())
+        trying = self.ending.progress.may_try_again()
         mutations, refused = rules.mutations - rules.refused, rules.refused
         before = len(world.lines)
         await asyncio.sleep(SILENCE)
         mutations = rules.mutations - rules.refused - mutations
-        if rules.writes > writes or mutations:
+        # A refusal that may have been mended unseen is tried again now and then, and so are faults.
+        if (rules.writes > writes or mutations) and not trying:
             lines = [one for one in world.lines[before:] if " reco: " in one or " -> {" in one]
             world.problem(
                 "R9",
@@ -264,14 +279,36 @@ class _Simulation:
                 "R8", f"{sum(world.sent.values()) - sent} calls in silence, at most {bound:.0f}"
             )
 
+    async def _train_on_schedule(self, ending: Ending) -> None:
+        """R4: whatever has happened before, a schedule trains what can be trained."""
+        world = self.world
+        world.trace("--- a schedule ---")
+        due = ending.progress.trainable()
+        since = len(world.calls)
+        self.user.set_schedules("*/20 * * * *")
+        await asyncio.sleep(45 * 60.0)
+        self.user.set_schedules(None)
+        for key, arn in due.items():
+            trained = any(
+                call.operation == "CreateSolutionVersion"
+                and call.error is None
+                and call.parameters["solutionArn"] == arn
+                for call in world.calls[since:]
+            )
+            if not trained and ending.progress.trainable().get(key) == arn:
+                world.problem("R4", f"{key} was not trained by its schedule")
+        await self._until("the schedule has ended", ending.unfinished)
+
     async def _rebuild(self, ending: Ending) -> None:
         """R7: an empty cluster and the manifests make the same estate, and nothing twice.
 
         The manifests are those in Git, or all of a backup, which has everything but the statuses.
+        Owner references come back as they were, right, or not at all.
         """
         world = self.world
-        world.trace("--- the cluster is lost ---")
-        backup = self._backup() if self.rng.random() < 0.5 else []
+        owners = self.rng.choice(("", "", "right", "outdated", "none"))
+        world.trace(f"--- the cluster is lost; backup: {owners or 'Git'} ---")
+        backup = self._backup() if owners else []
         before, calls = ending.externals(), len(world.calls)
         missing = ending.not_in_engine(backup)
         trained = {
@@ -292,7 +329,7 @@ class _Simulation:
         world.server.lease = None
         world.start("a")
         self.user.edited.clear()
-        self._restore(backup)
+        self._restore(backup, owners)
         self.user.apply_all()
         await self._until("the estate is rebuilt", ending.unfinished)
         if world.problems:
@@ -319,18 +356,21 @@ class _Simulation:
             objects[key] for key in keys if not objects[key]["metadata"].get("deletionTimestamp")
         ]
 
-    def _restore(self, backup: list[dict[str, Any]]) -> None:
-        """Make the objects of a backup again, as new ones that say whose they are."""
+    def _restore(self, backup: list[dict[str, Any]], owners: str) -> None:
+        """Make the objects of a backup again, as new ones; see `_rebuild` for their owners."""
         server = self.world.server
         uids: dict[str, str] = {}
         for body in backup:
             metadata = dict(body["metadata"])
             if "namespace" in metadata:
                 server.create_namespace(metadata["namespace"])
-            metadata["ownerReferences"] = [
-                {**owner, "uid": uids.get(owner["uid"], owner["uid"])}
-                for owner in metadata.get("ownerReferences", ())
-            ]
+            if owners == "right":
+                metadata["ownerReferences"] = [
+                    {**owner, "uid": uids.get(owner["uid"], owner["uid"])}
+                    for owner in metadata.get("ownerReferences", ())
+                ]
+            elif owners == "none":
+                metadata.pop("ownerReferences", None)
             made = server.create({**body, "metadata": metadata})
             uids[metadata["uid"]] = made["metadata"]["uid"]
 

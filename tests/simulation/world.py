@@ -7,10 +7,12 @@ deletes; then it grows calm, and what the user asked for must come to be; then n
 import asyncio
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from reco.api.resource import Resource
 from reco.emulator.core import Emulator
@@ -103,6 +105,24 @@ class Fuse:
 _NO_EFFECT = ("Describe", "List", "Get", "get ", "list ", "event ", "create lease", "renew lease")
 
 
+SKEW = 300.0
+"""Seconds by which the service lets a signature's time differ from its own."""
+
+
+class Files(dict[str, bytes]):
+    """Contents by location, and when each was written."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._now = now
+        self.written: dict[str, datetime] = {}
+
+    @override
+    def __setitem__(self, location: str, content: bytes) -> None:
+        super().__setitem__(location, content)
+        self.written[location] = self._now().replace(microsecond=0)
+
+
 @dataclass(slots=True)
 class Bucket:
     """Object storage for both sides."""
@@ -188,7 +208,10 @@ class World:
         self.server.listeners.append(self._changed)
         self.weather = Weather()
         self.fuse = Fuse()
-        self.bucket = Bucket()
+        self.clock_error = 0.0
+        """Seconds by which the clock of the operator's node is ahead."""
+        self.files = Files(self.now)
+        self.bucket = Bucket(self.files)
         self.trainer = Trainer(random.Random(self.rng.getrandbits(64)))
         rng = self.rng
         self.polling = PollSettings(
@@ -232,6 +255,10 @@ class World:
     def now(self) -> datetime:
         """Return the time of day."""
         return datetime.fromtimestamp(START + self.loop.time(), UTC)
+
+    def operators_now(self) -> datetime:
+        """Return the time of day by the clock of the operator's node, which may be wrong."""
+        return self.now() + timedelta(seconds=self.clock_error)
 
     def new_uid(self) -> str:
         """Draw a UID."""
@@ -318,6 +345,8 @@ class World:
     ) -> dict[str, Any]:
         """Carry out a call on the engine."""
         name = caller if isinstance(caller, str) else caller.domain.name
+        if not isinstance(caller, str) and abs(self.clock_error) > SKEW:
+            raise ServiceError("InvalidSignatureException", "Signature not yet current")
         for observer in self.observers:
             observer.calling(caller, operation, parameters)
         answer: dict[str, Any] | None = None

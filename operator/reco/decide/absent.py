@@ -1,5 +1,7 @@
 """Nothing is there: make the external object, or say why not."""
 
+from datetime import timedelta
+
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
 from reco.api.vocabulary import ConditionType as C
@@ -63,6 +65,9 @@ def _forgotten(resource: Resource) -> dict[str, None]:
 
 def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
     resource = situation.resource
+    ahead = _intent_ahead(situation)
+    if ahead is not None:
+        return ahead
     unproved = _unproved_call(situation, absent)
     if unproved is not None:
         wait = unlisted_for(situation) or situation.timing.busy
@@ -84,6 +89,26 @@ def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
         (action,),
         {"refusal": None},
         look_again=0.0 if isinstance(action, AddFinalizer) else situation.timing.busy,
+    )
+
+
+_SKEW = timedelta(minutes=5)
+"""By how much the clocks of replicas may differ."""
+
+
+def _intent_ahead(situation: Situation) -> Decision | None:
+    """Return what to do about an intent that a clock which was ahead wrote down, else None.
+
+    It would be waited for until then. How old it is nobody knows, so its time starts anew.
+    """
+    intent = situation.resource.status.intent
+    if intent is None or intent.time <= situation.now + _SKEW:
+        return None
+    message = f"{intent.operation} was about to be called at a time that is yet to come"
+    return Decision(
+        pictures.creating(situation, Reason.PENDING, f"{message}: looking whether it was"),
+        status={"intent": {**intent.manifest(), "time": timestamp(situation.now)}},
+        look_again=situation.timing.busy,
     )
 
 

@@ -38,6 +38,8 @@ class History:
     """What identifies the data to import: the spec, and what lies at the source."""
     last_source: str | None
     """The same of the newest import; None where there was none."""
+    modified: datetime | None
+    """When the newest file at the source was written, as far as it is known."""
     problem: str | None
     """Why the source can't be listed."""
     seen: bool
@@ -48,8 +50,15 @@ class History:
     """Whether what the status says is of this external dataset."""
     lost: bool
     """Whether imports went into an external dataset that there is no more."""
+    now: datetime
     retry: datetime | None
     """When an import that met a transient fault is tried again."""
+
+    @property
+    def first_listing(self) -> bool:
+        """Whether the source could not be listed when it was last imported, and can be now."""
+        last = self.last_source or ""
+        return last.endswith(":") and self.source != last and self.source.startswith(last)
 
     @property
     def good(self) -> Resource | None:
@@ -87,11 +96,13 @@ def history_of(situation: Situation, observed: Observed) -> History:
         number=runs.last_number(before.run_number if before is not None else None, jobs),
         source=_source(dataset, observed.details.get("schema"), listed, before),
         last_source=_last_source(jobs, before),
+        modified=observed.details.get("source_modified"),
         problem=observed.details.get("source_problem"),
         seen=listed is not None,
         made=made,
         same=same,
         lost=bool(not same or (jobs and runs.good(jobs[0]) and jobs[0] not in proofs)),
+        now=situation.now,
         retry=outcomes.retry_time(failed, spec.starting_deadline_seconds if spec else None),
     )
 
@@ -127,7 +138,7 @@ def _last_source(jobs: Sequence[Resource], before: ImportStatus | None) -> str |
     number = (before.run_number if before is not None else None) or 0
     ours = [job for job in jobs if runs.is_ours(job)]
     newest = max(ours, key=lambda job: (runs.number(job), runs.made(job)), default=None)
-    if newest is None or runs.number(newest) < number:
+    if newest is None or (recorded is not None and runs.number(newest) <= number):
         return recorded
     return runs.input_of(newest, recorded)
 

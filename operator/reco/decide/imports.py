@@ -56,7 +56,7 @@ def orchestrate(situation: Situation, decision: Decision) -> Decision:
         if spec is not None and not actions:
             started, more = _start(situation, history)
             actions += started
-            status |= more
+            status |= _baseline(history) | more
         if spec is not None:
             last_good = history.good
             actions += runs.prune(
@@ -76,11 +76,18 @@ def orchestrate(situation: Situation, decision: Decision) -> Decision:
     )
 
 
+def _baseline(history: History) -> dict[str, Any]:
+    """Return the source to record once it can be listed, to see later changes of it."""
+    failed = outcomes.of(history.failures, RunTrigger.IMPORT)
+    known = history.first_listing and failed is None and not _changed(history, failed)
+    return {"lastSource": history.source} if known else {}
+
+
 def _start(situation: Situation, history: History) -> tuple[list[Action], dict[str, Any]]:
     """Return the import to start, and the status it leaves."""
     dataset = situation.resource
     spec, before = dataset.spec.import_, dataset.status.import_
-    if any(not runs.finished(job) for job in history.jobs):
+    if any(not runs.finished(job) and not runs.idle(job) for job in history.jobs):
         return [], {}
     trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(
         dataset,
@@ -140,10 +147,16 @@ def _due(situation: Situation, history: History) -> Iterator[triggers.Trigger | 
 def _changed(history: History, failed: FailedRun | None) -> bool:
     """Whether the source or the spec has changed, so that no schedule is waited for.
 
-    A source that can be listed for the first time is no new one, unless the last import failed.
+    A source that can be listed for the first time is a new one if the last import failed, or if it
+    was written since that import started.
     """
     source, last = history.source, history.last_source or ""
-    if source == last or (failed is None and last.endswith(":") and source.startswith(last)):
+    if history.first_listing and failed is None:
+        started = triggers.newest_start(history.jobs, history.now)
+        if started is None or history.modified is None:
+            return False
+        return started < history.modified
+    if source == last:
         return False
     edited = source.partition(":")[0] != last.partition(":")[0]
     return history.plan is None or failed is not None or edited

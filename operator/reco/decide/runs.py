@@ -75,6 +75,17 @@ def looked_at(run: Resource) -> bool:
     )
 
 
+def idle(run: Resource) -> bool:
+    """Whether a run that has not ended will not go on by itself, so that none waits for it.
+
+    Someone only observes what does not exist, say, or has paused what was never started.
+    """
+    condition = run.condition(ConditionType.SUCCEEDED)
+    if condition is None or condition.status != "Unknown":
+        return condition is not None and condition.reason == Reason.EXTERNAL_MISSING
+    return run.is_true(ConditionType.PAUSED) and run.status.external is None
+
+
 _KNOWN_TO_RUN = frozenset(
     {
         Reason.CREATING,

@@ -63,7 +63,7 @@ class History:
     @property
     def running(self) -> Resource | None:
         """A version that has not ended, as far as is known."""
-        return next((v for v in self.versions if not runs.finished(v)), None)
+        return next((v for v in self.versions if not runs.finished(v) and not runs.idle(v)), None)
 
     def base(self) -> Resource | None:
         """Return the version that an update would start from."""

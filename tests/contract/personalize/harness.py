@@ -168,7 +168,10 @@ class EmulatorClient:
             raise errors.service_error("ListObjectsV2", "AccessDenied", "Access Denied", 403)
         found = self.bucket.read(location)
         return SourceListing(
-            tuple(SourceObject(key, len(body), str(hash(body))) for key, body in found)
+            tuple(
+                SourceObject(key, len(body), str(hash(body)), datetime.fromtimestamp(START, UTC))
+                for key, body in found
+            )
         )
 
     def take(self) -> list[str]:

@@ -254,7 +254,9 @@ class AwsClient:
         pages = self._services().s3.get_paginator("list_objects_v2")
         return SourceListing(
             tuple(
-                SourceObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+                SourceObject(
+                    entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"]
+                )
                 for page in pages.paginate(Bucket=parts.netloc, Prefix=path)
                 for entry in page.get("Contents", ())
                 if entry["Key"] == path or entry["Key"].startswith(folder)

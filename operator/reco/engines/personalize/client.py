@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from reco.decide.model import digest
@@ -20,6 +21,8 @@ class SourceObject:
     key: str
     size: int
     etag: str
+    modified: datetime
+    """When it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class SourceListing:
     def digest(self) -> str:
         """A short digest that changes with any object."""
         return digest(sorted([found.key, found.size, found.etag] for found in self.objects))
+
+    @property
+    def modified(self) -> datetime | None:
+        """When the newest object was written; None where there is none."""
+        return max((found.modified for found in self.objects), default=None)
 
 
 class PersonalizeClient(Protocol):

@@ -150,7 +150,7 @@ class Sources:
             return {"source": None, "source_problem": problem}
         if not listing.objects:
             return {"source": None, "source_problem": f"there is nothing at {location}"}
-        return {"source": listing.digest}
+        return {"source": listing.digest, "source_modified": listing.modified}
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,14 +264,17 @@ async def solution_version(finder: Finder, search: Search) -> str | Absent:
     intent = resource.status.intent
     named = resource.spec is not None and resource.spec.external_name is not None
     started = runs.started(resource) if resource.owners and not named else None
-    since = started - _CLOCK_SKEW if started is not None else None
+    # A clock that was ahead has written down nothing that the service's times compare with.
+    trusted = started is not None and started <= timers.clock() + _CLOCK_SKEW
+    since = started - _CLOCK_SKEW if started is not None and trusted else None
     by_service = _SERVICE_NAME.fullmatch(search.name)
     if by_service is not None and solution is not None:
         return await finder.confirmed(search, f"{solution}/{by_service['id']}")
     now = timers.time()
     called = finder.last_call(search).at
     if intent is not None:
-        called = max(called, now - (timers.clock() - intent.time).total_seconds())
+        ago = max(0.0, (timers.clock() - intent.time).total_seconds())
+        called = max(called, now - ago)
     snapshot = await finder.list(search, max(called, now - finder.settings.fast))
     # Without the solution at hand, the name alone has to do: it holds the namespace.
     candidates = (
