@@ -103,7 +103,9 @@ def history_of(situation: Situation, observed: Observed) -> History:
         same=same,
         lost=bool(not same or (jobs and runs.good(jobs[0]) and jobs[0] not in proofs)),
         now=situation.now,
-        retry=outcomes.retry_time(failed, spec.starting_deadline_seconds if spec else None),
+        retry=outcomes.retry_time(
+            failed, spec.starting_deadline_seconds if spec else None, situation.now
+        ),
     )
 
 

@@ -112,12 +112,13 @@ def of(failures: Sequence[FailedRun], trigger: RunTrigger) -> FailedRun | None:
     return next((failed for failed in failures if failed.trigger is trigger), None)
 
 
-def retry_time(failed: FailedRun | None, deadline: int | None) -> datetime | None:
+def retry_time(failed: FailedRun | None, deadline: int | None, now: datetime) -> datetime | None:
     """Return when a transient failure is tried again, or None where it is not.
 
     Args:
         failed: the last run of the trigger, if it ended badly.
         deadline: seconds after its scheduled time within which a run may start.
+        now: the present time.
     """
     if failed is None or failed.outcome not in {RunOutcome.TRANSIENT, RunOutcome.GONE}:
         return None
@@ -126,7 +127,8 @@ def retry_time(failed: FailedRun | None, deadline: int | None) -> datetime | Non
     time = failed.time + RETRY_DELAYS[failed.attempts - 1]
     scheduled = failed.scheduled_time
     if deadline is not None and scheduled is not None:
-        return time if time - scheduled <= timedelta(seconds=deadline) else None
+        late = max(time, now) - scheduled
+        return time if late <= timedelta(seconds=deadline) else None
     return time
 
 

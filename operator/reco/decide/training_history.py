@@ -126,7 +126,7 @@ def history_of(
         made=made,
         same=same,
         ever=before is not None and before.last_input is not None,
-        retries=_retries(solution, failures),
+        retries=_retries(situation, failures),
     )
 
 
@@ -150,14 +150,14 @@ def _plans(solution: Resource) -> dict[RunTrigger, Schedule]:
     }
 
 
-def _retries(solution: Resource, failures: Sequence[FailedRun]) -> dict[RunTrigger, datetime]:
-    spec = solution.spec.training
+def _retries(situation: Situation, failures: Sequence[FailedRun]) -> dict[RunTrigger, datetime]:
+    spec, now = situation.resource.spec.training, situation.now
     if spec.owner is not TrainingOwner.OPERATOR:
         return {}
     return {
         failed.trigger: time
         for failed in failures
-        if (time := outcomes.retry_time(failed, spec.starting_deadline_seconds)) is not None
+        if (time := outcomes.retry_time(failed, spec.starting_deadline_seconds, now)) is not None
     }
 
 
