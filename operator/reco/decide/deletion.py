@@ -45,6 +45,16 @@ def policy(resource: Resource, engine: EngineView | None) -> DeletionPolicy:
     return DeletionPolicy.RETAIN if resource.kind.retained_by_default else DeletionPolicy.DELETE
 
 
+def class_decides(resource: Resource) -> bool:
+    """Whether a resource that is being deleted leaves the policy to its EngineClass."""
+    if resource.deleted is None:
+        return False
+    spec = resource.spec
+    return spec is None or (
+        spec.management_policy is not ManagementPolicy.OBSERVE and spec.deletion_policy is None
+    )
+
+
 def asks_engine(resource: Resource, engine: EngineView | None) -> bool:
     """Whether deleting this resource needs to know what the engine has."""
     return FINALIZER in resource.finalizers and policy(resource, engine) is DeletionPolicy.DELETE

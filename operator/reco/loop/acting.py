@@ -1,15 +1,17 @@
 """Acting: one action of a decision carried out, in the engine or in the cluster.
 
-Leadership is asked for right before each call that changes something in an engine.
+A call that changes something in an engine waits for its turn first; then the decision is confirmed,
+leadership asked for, and the intent of a call that can't be proved recorded. Nothing else waits
+between that and the call.
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from reco.api.resource import Key, Resource
+from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER
 from reco.cluster.errors import StoreExists
 from reco.decide.conditions import timestamp
@@ -28,9 +30,10 @@ from reco.decide.decision import (
     TagExternal,
     UpdateExternal,
 )
-from reco.decide.model import ErrorClass, Failure, Waiting
+from reco.decide.model import ErrorClass, Failure, Situation, Waiting
 from reco.decide.references import resolve
 from reco.engines.port import Engine, EngineError
+from reco.loop.confirming import Confirmer, Known, Outdated
 from reco.loop.looking import Looker
 from reco.loop.store import Store
 
@@ -41,32 +44,48 @@ class FenceLost(Exception):  # noqa: N818 - a signal, not an error of this code
     """This process no longer leads, so it must not call the engine."""
 
 
-class Written(Protocol):
-    """Where our own writes are noted ahead of the watch: the cache."""
-
-    def observe_write(self, resource: Resource) -> None:
-        """Take in what a write of ours returned."""
-        ...
-
-    def remove(self, key: Key, uid: str) -> Resource | None:
-        """Forget a resource that is gone."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Carries out actions."""
 
     store: Store
-    cache: Written
+    cache: Known
     looker: Looker
+    confirmer: Confirmer
     clock: Callable[[], datetime]
     """The time in UTC."""
     fence: Callable[[], bool]
     """Whether this process may still change things in an engine."""
 
-    async def record_intent(self, resource: Resource, action: CreateExternal) -> Resource:
-        """Write down that a call is about to be made; return the resource as it now is."""
+    async def prepare(self, situation: Situation, resource: Resource, action: Action) -> Resource:
+        """Wait for an action's turn and confirm it; return the resource as it then is.
+
+        Raises:
+            EngineError: if there is no engine any more.
+            StoreError: if Kubernetes failed a request.
+            Outdated: if the action would not be decided again.
+            FenceLost: if leadership was lost meanwhile.
+        """
+        if isinstance(action, RemoveFinalizer):
+            return await self.confirmer.confirm(situation, action)
+        if not isinstance(action, EngineAction):
+            return resource
+        engine = self._engine(resource)
+        await engine.turn()
+        resource = await self.confirmer.confirm(situation, action)
+        if self._engine(resource) is not engine:
+            raise Outdated  # it was another account, region or store that was looked at
+        if not self.fence():
+            raise FenceLost
+        if isinstance(action, CreateExternal) and action.record_intent:
+            return await self._record_intent(resource, action)
+        return resource
+
+    async def _record_intent(self, resource: Resource, action: CreateExternal) -> Resource:
+        """Write down that a call is about to be made; return the resource as it now is.
+
+        The write also proves that the resource is the very one that the decision was about.
+        """
         intent = {
             "operation": f"Create{resource.key.kind}",
             "name": action.desired.name,
@@ -81,7 +100,7 @@ class Actor:
     async def act(
         self, resource: Resource, action: Action
     ) -> tuple[Resource | None, Mapping[str, Any]]:
-        """Carry out one action; return the resource as it now is, and status to record.
+        """Carry out a prepared action; return the resource as it now is, and status to record.
 
         Raises:
             EngineError: if the engine refused or failed the call.
@@ -143,7 +162,6 @@ class Actor:
         engine = self._engine(resource)
         kind = resource.key.kind
         recorded: Mapping[str, Any] = {}
-        await engine.turn()  # it may take a while, so leadership is asked for after it
         if not self.fence():
             raise FenceLost
         log.info("%s %s", type(action).__name__, kind, extra={"resource": str(resource.key)})

@@ -15,6 +15,7 @@ from reco.decide import deletion, engine_class, requests, runs
 from reco.decide.decision import Decision
 from reco.decide.model import (
     Desired,
+    EngineView,
     Failure,
     Identity,
     NotAsked,
@@ -71,11 +72,8 @@ class Looker:
     async def situation(self, resource: Resource) -> Situation:
         """Return what a decision about a resource with an external object may look at."""
         references = resolve(resource, self.cache)
-        engine, no_engine = self.engine(resource, references)
+        engine, desired = self._wanted(resource, references)
         view = engine.view if engine is not None else None
-        desired: Wish = no_engine
-        if resource.spec is not None and engine is not None:
-            desired = self._desired(resource, references, engine)
         observation: Observation = NotAsked()
         asks = (
             deletion.asks_engine(resource, view)
@@ -84,6 +82,29 @@ class Looker:
         )
         if engine is not None and asks:
             observation = await _observed(resource, engine, desired)
+        return self._situation(resource, references, view, desired, observation)
+
+    def renewed(self, situation: Situation, resource: Resource) -> Situation:
+        """Return a situation with what is known of the cluster by now; the engine is not asked."""
+        references = resolve(resource, self.cache)
+        engine, desired = self._wanted(resource, references)
+        view = engine.view if engine is not None else None
+        return self._situation(resource, references, view, desired, situation.observation)
+
+    def _wanted(self, resource: Resource, references: References) -> tuple[Engine | None, Wish]:
+        engine, no_engine = self.engine(resource, references)
+        if resource.spec is None or engine is None:
+            return engine, no_engine
+        return engine, self._desired(resource, references, engine)
+
+    def _situation(
+        self,
+        resource: Resource,
+        references: References,
+        view: EngineView | None,
+        desired: Wish,
+        observation: Observation,
+    ) -> Situation:
         owned = self._children(resource)
         owned_keys = {child.key for child in owned}
         return Situation(

@@ -22,11 +22,12 @@ from reco.cluster.errors import (
     StoreNotFound,
 )
 from reco.decide import events, failures, lifecycle
-from reco.decide.decision import Action, CreateExternal, CreateResource, Decision, Keep, Verdict
+from reco.decide.decision import Action, CreateResource, Decision, Keep, Verdict
 from reco.decide.model import Identity, Situation, Timing
 from reco.engines.port import EngineError
 from reco.loop import looking
-from reco.loop.acting import Actor, FenceLost, Written
+from reco.loop.acting import Actor, FenceLost
+from reco.loop.confirming import Confirmer, Known, Outdated
 from reco.loop.looking import Engines, Looker
 from reco.loop.status import patch
 from reco.loop.store import Store
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 DEFAULT_TIMING = Timing()
 
 
-class View(looking.View, Written, Protocol):
+class View(looking.View, Known, Protocol):
     """What the reconciler reads and writes of the cache."""
 
 
@@ -96,7 +97,8 @@ class Reconciler:
         self._timing = timing
         self._jitter = jitter
         self._looker = Looker(cache, engines, identity, clock, queue.failures, timing)
-        self._actor = Actor(store, cache, self._looker, clock, fence)
+        self._confirmer = Confirmer(store, cache, self._looker)
+        self._actor = Actor(store, cache, self._looker, self._confirmer, clock, fence)
 
     async def reconcile(self, key: Key) -> None:
         """Look at one resource, act on it, and say when to look again.
@@ -113,6 +115,9 @@ class Reconciler:
             decision = await self._look(resource)
         except StoreConflict:
             self._queue.add_after(key, 0.05)
+            return
+        except Outdated:
+            self._queue.fail(key)  # with backoff, so that no fault of ours can make it spin
             return
         except StoreNotFound:
             self._cache.remove(key, resource.uid)
@@ -162,9 +167,9 @@ class Reconciler:
         """Act on a decision and write the status; return what it has come to."""
         current = resource
         for action in decision.actions:
-            if isinstance(action, CreateExternal) and action.record_intent:
-                current = await self._actor.record_intent(current, action)
             try:
+                if situation is not None:
+                    current = await self._actor.prepare(situation, current, action)
                 written, more = await self._actor.act(current, action)
             except EngineError as error:
                 looking.log_failure(resource, error)
