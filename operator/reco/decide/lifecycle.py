@@ -66,7 +66,7 @@ def _live(situation: Situation) -> Decision:
         case Absent():
             return rules.instead(situation) or absent.decide(situation, observation)
         case Observed():
-            return rules.instead(situation) or _present(situation, observation)
+            return _present(situation, observation)
 
 
 def _present(situation: Situation, observed: Observed) -> Decision:

@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from reco.api.vocabulary import FINALIZER, ManagementPolicy, Reason
-from reco.decide import drift, ownership, pictures, refusals
+from reco.decide import drift, names, ownership, pictures, refusals
 from reco.decide.conditions import timestamp
 from reco.decide.decision import (
     AddFinalizer,
     Decision,
     DeleteExternal,
     EngineAction,
+    TagExternal,
     UpdateExternal,
 )
 from reco.decide.model import Desired, Observed, Situation, State
@@ -38,13 +39,23 @@ def decide(situation: Situation, observed: Observed) -> Decision:
         **({} if situation.repeatable else {"intent": None}),
         **rules.details(situation, observed),
     }
-    decision = _by_state(situation, observed)
+    decision = _instead(situation, observed) or _by_state(situation, observed)
     if observe_only:
         decision = replace(
             decision,
             actions=tuple(a for a in decision.actions if not isinstance(a, EngineAction)),
         )
     return replace(decision, status=status | dict(decision.status))
+
+
+def _instead(situation: Situation, observed: Observed) -> Decision | None:
+    """Return the kind's own decision, if it has one; it acts on what carries our marks only."""
+    decision = RULES[situation.resource.key.kind].instead(situation)
+    if decision is None or not decision.actions or observed.tags is None:
+        return decision
+    marks = names.ownership_tags(situation.resource, situation.identity.cluster)
+    missing = {key: value for key, value in marks.items() if observed.tags.get(key) != value}
+    return replace(decision, actions=(TagExternal(observed, missing),)) if missing else decision
 
 
 def _external_record(observed: Observed) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from reco.api.campaign import DesiredState
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import FINALIZER, ConditionType, ManagementPolicy, Reason
-from reco.decide import ownership, pictures, runs
+from reco.api.vocabulary import ConditionType, ManagementPolicy, Reason
+from reco.decide import pictures, runs
 from reco.decide.decision import Decision, DeleteExternal, Verdict
 from reco.decide.model import Absent, Observed, Situation, State, Waiting
 from reco.decide.references import Lookup, References, usable
@@ -113,7 +113,10 @@ def details(situation: Situation, observed: Observed) -> Mapping[str, Any]:
 
 
 def stopped(situation: Situation) -> Decision | None:
-    """Return what to do about a campaign that should not serve, or None for one that should."""
+    """Return what to do about a campaign that should not serve, or None for one that should.
+
+    What is there has been taken charge of already.
+    """
     resource = situation.resource
     if resource.spec.desired_state is not DesiredState.STOPPED:
         return None
@@ -136,12 +139,9 @@ def stopped(situation: Situation) -> Decision | None:
         )
     if not isinstance(observed, Observed):
         return None
-    foreign = ownership.foreign(situation, observed)
-    if foreign is not None:
-        return Decision(pictures.stuck(situation, foreign.reason, foreign.message))
     waits = {State.CREATING, State.RUNNING} if not situation.changes_any_time else set()
     busy = observed.state in {State.DELETING, *waits}
-    actions = () if busy or FINALIZER not in resource.finalizers else (DeleteExternal(observed),)
+    actions = () if busy else (DeleteExternal(observed),)
     return Decision(
         pictures.show(
             situation,

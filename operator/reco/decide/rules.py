@@ -55,7 +55,8 @@ class Rules:
     """Kinds of other resources that the kind's decisions look at: those that name the resource
     (`ITSELF`), or that name the same as one of its references does."""
     instead: Callable[[Situation], Decision | None] = _never
-    """A decision that takes the place of the generic one, such as for a stopped campaign."""
+    """A decision that takes the place of the generic one, such as for a stopped campaign, about
+    what is not there, or is there and was taken charge of."""
     details: Callable[[Situation, Observed], Mapping[str, Any]] = _nothing_more
     """Status fields of the kind's own, read off the external object."""
     orchestrate: Callable[[Situation, Decision], Decision] = _unchanged
