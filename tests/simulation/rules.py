@@ -109,6 +109,10 @@ class Rules:
             self.world.problem("R2", f"{key} is Ready and {sorted(conditions)}")
         if ready != "True" and not conditions["Ready"].get("message"):
             self.world.problem("R10", f"{key} does not say why it is not Ready")
+        ended = conditions.get("Succeeded", {}).get("status", "Unknown")
+        living = not change.body["metadata"].get("deletionTimestamp")
+        if ended != "Unknown" and ready != ended and living:
+            self.world.problem("R2", f"{key} shows Ready={ready} and Succeeded={ended}")
         if key.kind == "Campaign":
             self._serving(change, key, conditions)
 

@@ -33,6 +33,9 @@ def decide(situation: Situation) -> Decision:
             pictures.paused(decision.conditions, reason),
             status={**decision.status, "refusal": refusals.kept(situation)},
         )
+    if situation.resource.kind.runs_to_completion:
+        conditions = pictures.of_job(situation.resource, decision.conditions)
+        decision = replace(decision, conditions=conditions)
     return replace(decision, status=_shared_status(situation) | dict(decision.status))
 
 

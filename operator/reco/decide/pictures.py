@@ -6,6 +6,7 @@ follow the state table in `docs/architecture.md`.
 
 from collections.abc import Mapping
 
+from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import Reason
 from reco.decide.decision import Keep, Verdict
@@ -242,11 +243,31 @@ def deleting(
 def paused(conditions: Mapping[C, Verdict | Keep], message: str) -> Conditions:
     """A person said to leave the resource alone: Ready stays, the rest is still observed."""
     pending = Verdict("Unknown", Reason.PAUSED, message)
+    succeeded = conditions.get(C.SUCCEEDED)
+    ended = isinstance(succeeded, Verdict) and succeeded.status == "False"
+    busy = {C.RECONCILING} if ended else _BUSY  # a run that has failed has done so for good
     return {
-        **{key: value for key, value in conditions.items() if key not in _BUSY},
+        **{key: value for key, value in conditions.items() if key not in busy},
         C.READY: Keep(pending),
         C.PAUSED: Verdict("True", Reason.PAUSED, message),
     }
 
 
 _BUSY = frozenset({C.RECONCILING, C.STALLED})
+
+
+def of_job(resource: Resource, conditions: Mapping[C, Verdict | Keep]) -> Conditions:
+    """Derive a job's Ready from how it has ended, whatever was shown before.
+
+    While it runs, or waits, Ready says what the decision says.
+    """
+    succeeded = conditions.get(C.SUCCEEDED)
+    before = resource.condition(C.SUCCEEDED)
+    if not isinstance(succeeded, Verdict) and before is not None and before.reason in _REASONS:
+        succeeded = Verdict(before.status, Reason(before.reason), before.message)
+    if not isinstance(succeeded, Verdict) or succeeded.status == "Unknown":
+        return dict(conditions)
+    return {**conditions, C.READY: succeeded}
+
+
+_REASONS = frozenset(reason.value for reason in Reason)
