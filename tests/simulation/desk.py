@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reco.api.resource import Key, Resource, parse
-from reco.api.vocabulary import DeletionPolicy
+from reco.api.vocabulary import FINALIZER, DeletionPolicy
 from reco.decide import names
 from reco.decide.model import Absent, Desired, EngineView, Identity, Observed, State
 from reco.decide.references import References
@@ -18,12 +18,19 @@ from reco.loop.queue import WorkQueue
 from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
 from tests.simulation.memory_store import MemoryStore, StoreClient
-from tests.simulation.test_regressions import NOW
+from tests.simulation.test_regressions import ESTATE, IN_SYNC, NOW, body
 
 CLUSTER = "cluster"
 VIEW = EngineView(
     "personalize", unproven=UNPROVEN, repeatable=REPEATABLE, goes_with_parent=GOES_WITH_PARENT
 )
+
+
+CAMPAIGN = Key("Campaign", "shop", "thing")
+VERSION = Key("SolutionVersion", "shop", "thing")
+CLASS = Key("EngineClass", "", "personalize")
+HELD = {"finalizers": [FINALIZER]}
+OWN: dict[str, Any] = {"external": {"name": "shop_thing", "arn": "arn:thing"}}
 
 
 @dataclass
@@ -113,6 +120,8 @@ class Desk:
         self.now: datetime = NOW
         self.lagging = False
         self.requests: list[str] = []
+        self.before_write: Callable[[], object] = lambda: None
+        """Somebody else's doing right before each write of a status."""
         numbers = itertools.count()
         self.server = MemoryStore(lambda: self.now, lambda: f"uid-{next(numbers)}")
         self.server.create_namespace("shop")
@@ -130,11 +139,11 @@ class Desk:
             clock=lambda: self.now,
             fence=lambda: True,
         )
-        for body in bodies:
-            made = self.server.create(body)
+        for one in bodies:
+            made = self.server.create(one)
             key = Key(made["kind"], made["metadata"].get("namespace", ""), made["metadata"]["name"])
-            if body.get("status"):
-                self.server.patch_status(key, body["status"], None, "test")
+            if one.get("status"):
+                self.server.patch_status(key, one["status"], None, "test")
 
     def _follow(self, change: Any) -> None:
         if self.lagging:
@@ -147,6 +156,8 @@ class Desk:
 
     async def _carry(self, what: str, request: Callable[[], Any]) -> Any:
         self.requests.append(what)
+        if what.startswith("patch status"):
+            self.before_write()
         return request()
 
     def _told(self, _resource: Resource, type_: str, reason: str, message: str) -> None:
@@ -179,3 +190,30 @@ class Desk:
             one["type"]: f"{one['status']}/{one['reason']}"
             for one in self.status(key)["conditions"]
         }
+
+
+def campaign(**spec: Any) -> dict[str, Any]:
+    """Return a campaign that was in sync."""
+    made = body("Campaign", "thing", {"solutionRef": {"name": "sol"}, **spec}, **IN_SYNC)
+    made["status"] |= OWN
+    made["metadata"] |= HELD
+    return made
+
+
+def version(**spec: Any) -> dict[str, Any]:
+    """Return a version whose training has begun."""
+    made = body("SolutionVersion", "thing", {"solutionRef": {"name": "sol"}, **spec}, **OWN)
+    made["metadata"] |= HELD
+    return made
+
+
+def good_version() -> dict[str, Any]:
+    """Return a version that can be served."""
+    made = body("SolutionVersion", "good", {"solutionRef": {"name": "sol"}}, **IN_SYNC)
+    made["status"]["conditions"].append(made["status"]["conditions"][0] | {"type": "Succeeded"})
+    return made
+
+
+def opened(engine: OneObjectEngine, *bodies: dict[str, Any]) -> Desk:
+    """Return a desk with a class, a group, a solution with a good version, and more."""
+    return Desk(engine, [*ESTATE[:3], good_version(), *bodies])

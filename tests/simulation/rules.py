@@ -111,7 +111,7 @@ class Rules:
             self.world.problem("R10", f"{key} does not say why it is not Ready")
         ended = conditions.get("Succeeded", {}).get("status", "Unknown")
         living = not change.body["metadata"].get("deletionTimestamp")
-        if ended != "Unknown" and ready != ended and living:
+        if ended not in {"Unknown", ready} and living:
             self.world.problem("R2", f"{key} shows Ready={ready} and Succeeded={ended}")
         if key.kind == "Campaign":
             self._serving(change, key, conditions)

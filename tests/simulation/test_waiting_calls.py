@@ -7,39 +7,20 @@ from typing import Any
 import pytest
 
 from reco.api.resource import Key
-from reco.api.vocabulary import ANNOTATION_PAUSED, FINALIZER
+from reco.api.vocabulary import ANNOTATION_PAUSED
 from reco.decide.model import Desired, State
-from tests.simulation.desk import Desk, OneObjectEngine, standing
-from tests.simulation.test_regressions import ESTATE, IN_SYNC, body
-
-CAMPAIGN = Key("Campaign", "shop", "thing")
-VERSION = Key("SolutionVersion", "shop", "thing")
-CLASS = Key("EngineClass", "", "personalize")
-HELD = {"finalizers": [FINALIZER]}
-OWN: dict[str, Any] = {"external": {"name": "shop_thing", "arn": "arn:thing"}}
-
-
-def campaign(**spec: Any) -> dict[str, Any]:
-    made = body("Campaign", "thing", {"solutionRef": {"name": "sol"}, **spec}, **IN_SYNC)
-    made["status"] |= OWN
-    made["metadata"] |= HELD
-    return made
-
-
-def version(**spec: Any) -> dict[str, Any]:
-    made = body("SolutionVersion", "thing", {"solutionRef": {"name": "sol"}, **spec}, **OWN)
-    made["metadata"] |= HELD
-    return made
-
-
-def good_version() -> dict[str, Any]:
-    made = body("SolutionVersion", "good", {"solutionRef": {"name": "sol"}}, **IN_SYNC)
-    made["status"]["conditions"].append(made["status"]["conditions"][0] | {"type": "Succeeded"})
-    return made
-
-
-async def opened(engine: OneObjectEngine, *bodies: dict[str, Any]) -> Desk:
-    return Desk(engine, [*ESTATE[:3], good_version(), *bodies])
+from tests.simulation.desk import (
+    CAMPAIGN,
+    CLASS,
+    HELD,
+    VERSION,
+    Desk,
+    OneObjectEngine,
+    campaign,
+    opened,
+    standing,
+    version,
+)
 
 
 def edit_spec(desk: Desk, key: Key, **spec: Any) -> None:
@@ -60,7 +41,7 @@ Edit = Callable[[Desk], object]
 
 def test_a_delete_that_waits_heeds_a_retain_said_meanwhile() -> None:
     async def scenario() -> None:
-        desk = await opened(OneObjectEngine(seen=standing()), campaign(deletionPolicy="Delete"))
+        desk = opened(OneObjectEngine(seen=standing()), campaign(deletionPolicy="Delete"))
         desk.server.delete(CAMPAIGN)
         await desk.look_and_meanwhile(
             CAMPAIGN, lambda: edit_spec(desk, CAMPAIGN, deletionPolicy="Retain")
@@ -89,7 +70,7 @@ def test_a_delete_asks_the_api_server_and_not_a_lagging_cache(
     spec: dict[str, Any], edit: Edit
 ) -> None:
     async def scenario() -> None:
-        desk = await opened(OneObjectEngine(seen=standing()), campaign(**spec))
+        desk = opened(OneObjectEngine(seen=standing()), campaign(**spec))
         desk.server.delete(CAMPAIGN)
         desk.lagging = True
         await desk.look_and_meanwhile(CAMPAIGN, lambda: edit(desk))
@@ -100,7 +81,7 @@ def test_a_delete_asks_the_api_server_and_not_a_lagging_cache(
 
 def test_a_finalizer_goes_by_the_policy_that_the_class_has_now() -> None:
     async def scenario() -> None:
-        desk = await opened(OneObjectEngine(seen=standing()), campaign())
+        desk = opened(OneObjectEngine(seen=standing()), campaign())
         edit_spec(desk, CLASS, deletionPolicy="Retain")
         desk.server.delete(CAMPAIGN)
         desk.lagging = True
@@ -115,7 +96,7 @@ def test_a_finalizer_goes_by_the_policy_that_the_class_has_now() -> None:
 
 def test_a_delete_for_a_stop_heeds_running_again() -> None:
     async def scenario() -> None:
-        desk = await opened(OneObjectEngine(seen=standing()), campaign(desiredState="Stopped"))
+        desk = opened(OneObjectEngine(seen=standing()), campaign(desiredState="Stopped"))
         await desk.look_and_meanwhile(
             CAMPAIGN, lambda: edit_spec(desk, CAMPAIGN, desiredState="Running")
         )
@@ -127,7 +108,7 @@ def test_a_delete_for_a_stop_heeds_running_again() -> None:
 def test_an_update_heeds_a_pause_and_a_later_edit() -> None:
     async def scenario() -> None:
         wanted = Desired("shop_thing", {"size": 2}, frozenset({"size"}), tags={})
-        desk = await opened(OneObjectEngine(wanted, standing()), campaign())
+        desk = opened(OneObjectEngine(wanted, standing()), campaign())
         await desk.look_and_meanwhile(CAMPAIGN, lambda: pause(desk, CAMPAIGN))
         assert desk.engine.calls == []
         desk.server.update(CAMPAIGN, {"metadata": {"annotations": {ANNOTATION_PAUSED: None}}})
@@ -158,7 +139,7 @@ def test_a_paid_call_that_waits_is_not_made_for_what_changed(edit: Edit) -> None
     async def scenario() -> None:
         made = version()
         made["status"] = {}
-        desk = await opened(OneObjectEngine(), made)
+        desk = opened(OneObjectEngine(), made)
         desk.server.update(Key("Solution", "shop", "sol"), {"metadata": HELD})
         await desk.look_and_meanwhile(VERSION, lambda: edit(desk))
         assert desk.engine.calls == []
@@ -171,7 +152,7 @@ def test_a_paid_call_is_not_made_for_a_pause_that_the_cache_has_not_heard_of() -
     async def scenario() -> None:
         made = version()
         made["status"] = {}
-        desk = await opened(OneObjectEngine(), made)
+        desk = opened(OneObjectEngine(), made)
         desk.lagging = True
         await desk.look_and_meanwhile(VERSION, lambda: pause(desk, VERSION))
         assert desk.engine.calls == []
@@ -182,7 +163,7 @@ def test_a_paid_call_is_not_made_for_a_pause_that_the_cache_has_not_heard_of() -
 def test_a_training_is_stopped_only_while_it_is_to_be_deleted() -> None:
     async def scenario() -> None:
         engine = OneObjectEngine(seen=standing(State.RUNNING))
-        desk = await opened(engine, version(deletionPolicy="Delete"))
+        desk = opened(engine, version(deletionPolicy="Delete"))
         desk.server.delete(VERSION)
         desk.lagging = True
         await desk.look_and_meanwhile(
@@ -195,7 +176,7 @@ def test_a_training_is_stopped_only_while_it_is_to_be_deleted() -> None:
 
 def test_what_did_not_change_is_done_after_the_wait_at_once() -> None:
     async def scenario() -> None:
-        desk = await opened(OneObjectEngine(seen=standing()), campaign(deletionPolicy="Delete"))
+        desk = opened(OneObjectEngine(seen=standing()), campaign(deletionPolicy="Delete"))
         desk.server.delete(CAMPAIGN)
         await desk.look_and_meanwhile(
             CAMPAIGN,

@@ -114,7 +114,7 @@ class Reconciler:
         try:
             decision = await self._look(resource)
         except StoreConflict:
-            self._queue.add_after(key, 0.05)
+            await self._catch_up(key)
             return
         except Outdated:
             self._queue.fail(key)  # with backoff, so that no fault of ours can make it spin
@@ -132,6 +132,14 @@ class Reconciler:
             await self._own_up(resource, error)
             raise
         self._schedule(key, decision)
+
+    async def _catch_up(self, key: Key) -> None:
+        """Read anew what was written by somebody else meanwhile: the watch may tell it late."""
+        self._queue.fail(key)
+        try:
+            await self._confirmer.refresh(key)
+        except StoreError as error:
+            log.warning("the Kubernetes API failed a request for %s: %s", key, error)
 
     async def _own_up(self, resource: Resource, error: Exception) -> None:
         """Say in the status that the operator itself failed: its log is not where users look."""
