@@ -125,6 +125,23 @@ def test_unknown_status_fields_are_pruned_and_wrong_ones_refused(
     act(body)
 
 
+def test_a_status_can_be_tried_without_being_written(act: Act[Any], namespace: str) -> None:
+    async def body(store: KubernetesStore) -> None:
+        made = await store.create(group(namespace))
+        version = made.resource_version
+        tried = await store.patch_status(
+            made.key, {"engineClassName": "personalize"}, version, dry_run=True
+        )
+        assert tried.status.engine_class_name == "personalize"
+        too_long = {"lastHandledReconcileAt": "x" * 257}
+        for dry_run in (True, False):
+            with pytest.raises(StoreInvalid, match="may not be more than 256"):
+                await store.patch_status(made.key, too_long, version, dry_run=dry_run)
+        assert await store.get(made.key) == made
+
+    act(body)
+
+
 def test_a_spec_that_breaks_the_schema_is_refused(act: Act[Any], namespace: str) -> None:
     async def body(store: KubernetesStore) -> None:
         with pytest.raises(StoreInvalid, match="domain"):

@@ -43,7 +43,8 @@ class OneObjectEngine:
     seen: Callable[[Resource], Observed | Absent] = lambda _resource: Absent()
     view: EngineView = VIEW
     calls: list[str] = field(default_factory=list)
-    observed: int = 0
+    asked_afresh: list[bool] = field(default_factory=list)
+    """For each look whether it asked for everything anew."""
     refusal: Exception | None = None
     """What every change is answered with."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,8 +63,11 @@ class OneObjectEngine:
     def desired(self, _resource: Resource, _references: References) -> Desired:
         return self.wanted
 
-    async def observe(self, resource: Resource, *_: object, **__: object) -> Observed | Absent:
-        self.observed += 1
+    async def observe(
+        self, resource: Resource, _wanted: object, *, fresh: bool, tags: bool
+    ) -> Observed | Absent:
+        del tags
+        self.asked_afresh.append(fresh)
         return self.seen(resource)
 
     async def turn(self) -> None:

@@ -152,12 +152,20 @@ class MemoryStore:
         return self._store("MODIFIED", before, body, manager, what)
 
     def patch_status(
-        self, key: Key, patch: Mapping[str, Any], version: str | None, manager: str
+        self,
+        key: Key,
+        patch: Mapping[str, Any],
+        version: str | None,
+        manager: str,
+        *,
+        dry_run: bool = False,
     ) -> Body:
         """Merge a patch into the status alone."""
         before = self._existing(key, {"metadata": {"resourceVersion": version}})
         status = self._checked(key, "status", merged(before.get("status", {}), patch))
         body = {**before, "metadata": dict(before["metadata"]), "status": status}
+        if dry_run:
+            return body
         return self._store("MODIFIED", before, body, manager, "status")
 
     def delete(self, key: Key, uid: str | None = None, manager: str = "user") -> None:
@@ -310,12 +318,21 @@ class StoreClient:
             return
 
     async def patch_status(
-        self, key: Key, status_patch: Mapping[str, Any], resource_version: str
+        self,
+        key: Key,
+        status_patch: Mapping[str, Any],
+        resource_version: str,
+        *,
+        dry_run: bool = False,
     ) -> Resource:
-        return await self._read(
-            f"patch status of {key}",
-            lambda: self._server.patch_status(key, status_patch, resource_version, FIELD_MANAGER),
-        )
+        def write() -> Body:
+            return self._server.patch_status(
+                key, status_patch, resource_version, FIELD_MANAGER, dry_run=dry_run
+            )
+
+        if dry_run:
+            return parse(await self._send(f"try status of {key}", write))
+        return await self._read(f"patch status of {key}", write)
 
     async def set_finalizers(
         self, key: Key, finalizers: Sequence[str], resource_version: str

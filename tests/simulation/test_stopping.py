@@ -84,23 +84,24 @@ def test_a_campaign_applied_as_stopped_stops(
 
 def test_stopping_takes_charge_first_and_marks_what_it_takes() -> None:
     wanted = desired()
-    unmarked = {"spec": {"desiredState": "Stopped", "adoptionPolicy": "Adopt"}}
-    new = resource("Campaign", finalizers=(), **unmarked)
+    unmarked = {**STOPPED, "adoptionPolicy": "Adopt"}
+    new = resource("Campaign", finalizers=(), spec=unmarked)
     found = observed(new, wanted, tags={})
     assert decide(situation(new, observation=found)).actions == (AddFinalizer(),)
 
-    held = resource("Campaign", **unmarked)
+    held = resource("Campaign", spec=unmarked)
     (mark,) = decide(situation(held, observation=found)).actions
     assert isinstance(mark, TagExternal)
     assert mark.set == names.ownership_tags(held, "cluster-1")
     assert not mark.remove
 
-    ours = replace(found, tags=names.ownership_tags(held, "cluster-1"))
+    marks = names.ownership_tags(held, "cluster-1")
+    ours = replace(found, tags=marks)
     decision = decide(situation(held, observation=ours))
     assert decision.actions == (DeleteExternal(ours),)
     assert decision.status["external"]["arn"] == ours.id
 
-    theirs = replace(found, tags=ours.tags | {names.TAG_CLUSTER: "another"})
+    theirs = replace(found, tags=marks | {names.TAG_CLUSTER: "another"})
     assert decide(situation(held, observation=theirs)).actions == ()
 
 

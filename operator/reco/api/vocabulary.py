@@ -17,10 +17,10 @@ ANNOTATION_PAUSED = f"{GROUP}/paused"
 """`"true"`: leave the external object alone and start nothing new; deletion still works."""
 ANNOTATION_RECONCILE = f"{GROUP}/reconcile-requested-at"
 """Any new value: look again at once, also where something failed for good. Echoed in
-`status.lastHandledReconcileAt`."""
+`status.lastHandledReconcileAt`, cut after 256 characters."""
 ANNOTATION_RUN_NOW = f"{GROUP}/run-now"
 """Any new value, on a Solution or a Dataset: train or import now, whatever the schedule says.
-Echoed in `lastRunNow`."""
+Echoed in `lastRunNow`, cut after 256 characters."""
 ANNOTATION_ADOPT_FROM = f"{GROUP}/adopt-from"
 """`cluster/namespace/name` of the owner that an external object is taken over from; the message of
 `OwnedElsewhere` shows it."""
@@ -145,6 +145,8 @@ class Reason(StrEnum):
     """The external object is being deleted."""
     DEPENDENTS_EXIST = "DependentsExist"
     """Other resources, or things in the engine, still need this one; the message names them."""
+    STATUS_REFUSED = "StatusRefused"
+    """The API server refuses the status that is to be shown; the message is its own."""
     INTERNAL_ERROR = "InternalError"
     """The operator itself failed; its log has the traceback."""
 

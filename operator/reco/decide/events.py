@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reco.api.base import Condition
-from reco.api.vocabulary import ABNORMAL_TRUE, ConditionType
+from reco.api.vocabulary import ABNORMAL_TRUE, ConditionType, Reason
 
 _TOLD = (
     ConditionType.READY,
@@ -65,6 +65,8 @@ _EXPECTED_WHILE_FALSE = frozenset(
 
 
 def _bad(condition: Condition) -> bool:
+    if condition.reason == Reason.STATUS_REFUSED:
+        return True
     if condition.reason in _EXPECTED_WHILE_FALSE or condition.type == ConditionType.PAUSED:
         return False
     return condition.status == ("True" if condition.type in ABNORMAL_TRUE else "False")

@@ -1,5 +1,8 @@
 """Failures: what each class of engine error means for a status, and when to try again."""
 
+from dataclasses import replace
+
+from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import Reason
 from reco.decide import pictures, refusals
@@ -33,6 +36,31 @@ def decide(situation: Situation, failure: Failure, action: object = None) -> Dec
             decision.retry,
         )
     return decision
+
+
+def status_refused(resource: Resource, error: str) -> Decision:
+    """Return what little to show of a resource whose status the API server refuses."""
+    verdict = Verdict(
+        "False",
+        Reason.STATUS_REFUSED,
+        f"the API server refuses this status: {error}; until it accepts it, nothing is asked of the"
+        " engine: install the CRDs of this operator, or report this where they are installed",
+    )
+    conditions: pictures.Conditions = {C.READY: replace(verdict, status="Unknown")}
+    if resource.kind.external:
+        conditions[C.SYNCED] = verdict
+    if not resource.is_true(C.SUCCEEDED):
+        conditions[C.STALLED] = replace(verdict, status="True")
+    if resource.kind.runs_to_completion:
+        conditions = pictures.of_job(resource, conditions)
+    return Decision(conditions, retry=True)
+
+
+def shows_refused_status(resource: Resource) -> bool:
+    """Whether the API server has refused a resource's status, and has accepted none since."""
+    return any(
+        condition.reason == Reason.STATUS_REFUSED for condition in resource.status.conditions
+    )
 
 
 def _show(situation: Situation, failure: Failure, action: object) -> Decision:

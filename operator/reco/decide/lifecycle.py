@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from reco.api.vocabulary import (
-    ANNOTATION_RECONCILE,
     FINALIZER,
     ConditionType,
     ManagementPolicy,
@@ -18,7 +17,7 @@ from reco.api.vocabulary import (
 from reco.decide import absent, deletion, failures, ownership, pictures, present, refusals
 from reco.decide.decision import Decision, Keep, Verdict
 from reco.decide.model import Absent, Failure, NotAsked, Observed, Situation, Waiting
-from reco.decide.requests import pause_reason
+from reco.decide.requests import pause_reason, token
 from reco.decide.rules import RULES
 
 
@@ -41,9 +40,9 @@ def decide(situation: Situation) -> Decision:
 
 def _shared_status(situation: Situation) -> dict[str, Any]:
     status: dict[str, Any] = {}
-    token = situation.resource.annotations.get(ANNOTATION_RECONCILE)
-    if token is not None:
-        status["lastHandledReconcileAt"] = token
+    asked = token(situation.resource)
+    if asked is not None:
+        status["lastHandledReconcileAt"] = asked
     if situation.engine is not None:
         status["engineClassName"] = situation.engine.class_name
     return status

@@ -2,6 +2,7 @@
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import ANNOTATION_PAUSED, ANNOTATION_RECONCILE
+from reco.decide import names
 from reco.decide.conditions import timestamp
 from reco.decide.model import Situation
 
@@ -19,7 +20,13 @@ def pause_reason(situation: Situation) -> str | None:
     return None if value <= timestamp(situation.now) else f"annotation {ANNOTATION_PAUSED}: {value}"
 
 
+def token(resource: Resource) -> str | None:
+    """Return a person's `reco.dev/reconcile-requested-at`, short enough to be repeated."""
+    asked = resource.annotations.get(ANNOTATION_RECONCILE)
+    return None if asked is None else names.echo(asked)
+
+
 def forced(resource: Resource) -> bool:
     """Whether a person has asked, by annotation, to try again now."""
-    token = resource.annotations.get(ANNOTATION_RECONCILE)
-    return token is not None and token != resource.status.last_handled_reconcile_at
+    asked = token(resource)
+    return asked is not None and asked != resource.status.last_handled_reconcile_at

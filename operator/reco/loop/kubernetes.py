@@ -63,14 +63,20 @@ class KubernetesStore:
         await requests.delete(self._api, path_of(key), uid)
 
     async def patch_status(
-        self, key: Key, status_patch: Mapping[str, Any], resource_version: str
+        self,
+        key: Key,
+        status_patch: Mapping[str, Any],
+        resource_version: str,
+        *,
+        dry_run: bool = False,
     ) -> Resource:
         """Merge a patch into the status."""
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
         return await _read(
             self._api.request(
                 "PATCH",
                 f"{path_of(key)}/status",
-                query={"fieldManager": FIELD_MANAGER},
+                query=query,
                 body={"metadata": {"resourceVersion": resource_version}, "status": status_patch},
                 content_type=requests.MERGE_PATCH,
             )

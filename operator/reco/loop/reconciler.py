@@ -174,6 +174,10 @@ class Reconciler:
     ) -> Decision:
         """Act on a decision and write the status; return what it has come to."""
         current = resource
+        if decision.actions and failures.shows_refused_status(resource):
+            refused = await self._write(resource, decision, dry_run=True)
+            if refused is not None:
+                return refused  # what was done could not be written down, and would be done again
         for action in decision.actions:
             try:
                 if situation is not None:
@@ -195,16 +199,32 @@ class Reconciler:
                 return Decision({})
             current = written
             decision = replace(decision, status={**decision.status, **more})
-        await self._write(current, decision)
-        return decision
+        return await self._write(current, decision) or decision
 
-    async def _write(self, resource: Resource, decision: Decision) -> None:
+    async def _write(
+        self, resource: Resource, decision: Decision, *, dry_run: bool = False
+    ) -> Decision | None:
+        """Write what a decision shows; return what was shown instead if the API refuses that."""
+        try:
+            await self._put(resource, decision, dry_run=dry_run)
+        except StoreInvalid as error:
+            log.warning("the API server refuses the status of %s: %s", resource.key, error)
+            refused = failures.status_refused(resource, str(error))
+            await self._put(resource, refused)
+            return refused
+        return None
+
+    async def _put(self, resource: Resource, decision: Decision, *, dry_run: bool = False) -> None:
         if resource.deleted is not None and FINALIZER not in resource.finalizers:
             return
         change, conditions = patch(resource, decision, self._clock())
         if not change:
             return
-        written = await self._store.patch_status(resource.key, change, resource.resource_version)
+        written = await self._store.patch_status(
+            resource.key, change, resource.resource_version, dry_run=dry_run
+        )
+        if dry_run:
+            return
         self._cache.observe_write(written)
         for event in events.transitions(resource.status.conditions, conditions):
             await self._store.create_event(resource, event.type, event.reason, event.message)

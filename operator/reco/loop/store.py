@@ -42,13 +42,20 @@ class Store(Protocol):
         ...
 
     async def patch_status(
-        self, key: Key, status_patch: Mapping[str, Any], resource_version: str
+        self,
+        key: Key,
+        status_patch: Mapping[str, Any],
+        resource_version: str,
+        *,
+        dry_run: bool = False,
     ) -> Resource:
         """Merge a patch into the status and return the resource as it now is.
 
-        A null removes a field; a list replaces the whole list.
+        A null removes a field; a list replaces the whole list. A dry run only says what would
+        become of it.
 
         Raises:
+            StoreInvalid: if the CRD does not allow the status.
             StoreConflict: if the resource is no longer at `resource_version`.
             StoreNotFound: if it is gone.
         """
