@@ -145,6 +145,8 @@ class Reason(StrEnum):
     """The external object is being deleted."""
     DEPENDENTS_EXIST = "DependentsExist"
     """Other resources, or things in the engine, still need this one; the message names them."""
+    CRD_OUTDATED = "CRDOutdated"
+    """The installed CRDs lack what this operator needs; the message names it."""
     STATUS_REFUSED = "StatusRefused"
     """The API server refuses the status that is to be shown; the message is its own."""
     INTERNAL_ERROR = "InternalError"

@@ -65,7 +65,7 @@ _EXPECTED_WHILE_FALSE = frozenset(
 
 
 def _bad(condition: Condition) -> bool:
-    if condition.reason == Reason.STATUS_REFUSED:
+    if condition.reason in {Reason.CRD_OUTDATED, Reason.STATUS_REFUSED}:
         return True
     if condition.reason in _EXPECTED_WHILE_FALSE or condition.type == ConditionType.PAUSED:
         return False

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from reco.api.resource import Resource
+from reco.api.vocabulary import GROUP, Reason
 from reco.api.vocabulary import ConditionType as C
-from reco.api.vocabulary import Reason
 from reco.decide import pictures, refusals
 from reco.decide.decision import CreateExternal, Decision, Keep, Verdict
 from reco.decide.model import Desired, ErrorClass, Failure, Situation
@@ -43,8 +43,8 @@ def status_refused(resource: Resource, error: str) -> Decision:
     verdict = Verdict(
         "False",
         Reason.STATUS_REFUSED,
-        f"the API server refuses this status: {error}; until it accepts it, nothing is asked of the"
-        " engine: install the CRDs of this operator, or report this where they are installed",
+        f"the API server refuses what is to be written: {error}; until it accepts it, nothing is"
+        " asked of the engine: install the CRDs of this operator; where they are, report a bug",
     )
     conditions: pictures.Conditions = {C.READY: replace(verdict, status="Unknown")}
     if resource.kind.external:
@@ -54,6 +54,28 @@ def status_refused(resource: Resource, error: str) -> Decision:
     if resource.kind.runs_to_completion:
         conditions = pictures.of_job(resource, conditions)
     return Decision(conditions, retry=True)
+
+
+def intent_lost(situation: Situation) -> Decision:
+    """Return what to show after an intent did not stay in the status that the API server keeps.
+
+    The call is not made: after a crash nobody would know of it, and it would be paid twice.
+    """
+    kind = situation.resource.kind
+    return Decision(
+        pictures.show(
+            situation,
+            Reason.CRD_OUTDATED,
+            f"the API server does not keep status.intent of a {kind.name}, and Create{kind.name} is"
+            f" not called without: CRD {kind.plural}.{GROUP} is older than this operator; install"
+            " the CRDs of this operator",
+            ready="Unknown",
+            available="False",
+            synced="False",
+            stalled=True,
+        ),
+        look_again=situation.timing.denied,
+    )
 
 
 def shows_refused_status(resource: Resource) -> bool:

@@ -44,6 +44,10 @@ class FenceLost(Exception):  # noqa: N818 - a signal, not an error of this code
     """This process no longer leads, so it must not call the engine."""
 
 
+class IntentLost(Exception):  # noqa: N818 - a signal, as above
+    """The API server did not keep an intent that was to be recorded: its CRDs are older than us."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Carries out actions."""
@@ -65,6 +69,7 @@ class Actor:
             StoreError: if Kubernetes failed a request.
             Outdated: if the action would not be decided again.
             FenceLost: if leadership was lost meanwhile.
+            IntentLost: if an intent was to be recorded, and is not in what the API server keeps.
         """
         if isinstance(action, RemoveFinalizer):
             return await self.confirmer.confirm(situation, action)
@@ -95,6 +100,8 @@ class Actor:
             resource.key, {"intent": intent}, resource.resource_version
         )
         self.cache.observe_write(written)
+        if written.raw_status.get("intent") != intent:
+            raise IntentLost
         return written
 
     async def act(

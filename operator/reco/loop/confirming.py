@@ -57,7 +57,7 @@ class Confirmer:
         for key in _to_read(situation, action):
             await self.refresh(key)
         resource = self.cache.get(before.key)
-        if resource is None or resource.uid != before.uid:
+        if resource is None or _identity(resource) != _identity(before):
             raise Outdated
         if action not in lifecycle.decide(self.looker.renewed(situation, resource)).actions:
             raise Outdated
@@ -72,6 +72,10 @@ class Confirmer:
         if found is not None:
             self.cache.observe_write(found)
         return found
+
+
+def _identity(resource: Resource) -> tuple[object, ...]:
+    return resource.uid, resource.generation, resource.deleted
 
 
 def _to_read(situation: Situation, action: Action) -> list[Key]:

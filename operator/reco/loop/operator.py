@@ -26,6 +26,7 @@ from reco.loop.engines import Engines
 from reco.loop.events import EventRecorder
 from reco.loop.health import Health, Server
 from reco.loop.informer import Informer
+from reco.loop.installed import InstalledCRDs
 from reco.loop.kubernetes import KubernetesLease, KubernetesStore
 from reco.loop.lease import Lease, LeaseLost
 from reco.loop.metrics import Metrics
@@ -126,16 +127,18 @@ class Operator:
                 now=now,
                 timing=settings.lease_timing,
             )
+        self._crds = InstalledCRDs(api)
         self._working = False
         self.health = Health(
             alive={"queue": self._stuck, "watch": self._stale, "lease": self._lost},
-            ready={"caches": self._unsynced},
+            ready={"caches": self._unsynced, "crds": lambda: self._crds.problem},
             facts=self._facts,
         )
 
     async def run(self, stop: asyncio.Event) -> int:
         """Work until `stop` is set or something ends that must not; return the exit code."""
         pulse = asyncio.create_task(self._beat(), name="pulse")
+        comparing = asyncio.create_task(self._crds.run(), name="crds")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             elected = asyncio.create_task(self._elected(), name="election")
@@ -148,7 +151,7 @@ class Operator:
             elected.result()
             return await self._lead(stopping, pulse)
         finally:
-            await _cancel(pulse, stopping)
+            await _cancel(pulse, comparing, stopping)
 
     async def _elected(self) -> None:
         if self._lease is not None:

@@ -26,7 +26,7 @@ from reco.decide.decision import Action, CreateResource, Decision, Keep, Verdict
 from reco.decide.model import Identity, Situation, Timing
 from reco.engines.port import EngineError
 from reco.loop import looking
-from reco.loop.acting import Actor, FenceLost
+from reco.loop.acting import Actor, FenceLost, IntentLost
 from reco.loop.confirming import Confirmer, Known, Outdated
 from reco.loop.looking import Engines, Looker
 from reco.loop.status import patch
@@ -183,17 +183,8 @@ class Reconciler:
                 if situation is not None:
                     current = await self._actor.prepare(situation, current, action)
                 written, more = await self._actor.act(current, action)
-            except EngineError as error:
-                looking.log_failure(resource, error)
-                if situation is None:
-                    raise
-                seen = replace(situation, resource=current)
-                decision = _failed(seen, decision, action, error)
-                break
-            except (StoreForbidden, StoreInvalid) as error:
-                if not isinstance(action, CreateResource):
-                    raise
-                decision = _child_refused(decision, action, error)
+            except (EngineError, IntentLost, StoreForbidden, StoreInvalid) as error:
+                decision = _stopped(current, situation, decision, action, error)
                 break
             if written is None:
                 return Decision({})
@@ -230,12 +221,33 @@ class Reconciler:
             await self._store.create_event(resource, event.type, event.reason, event.message)
 
 
-def _failed(
-    situation: Situation, decision: Decision, action: Action, error: EngineError
+def _stopped(
+    resource: Resource,
+    situation: Situation | None,
+    decision: Decision,
+    action: Action,
+    error: EngineError | IntentLost | StoreForbidden | StoreInvalid,
 ) -> Decision:
-    """Return what to show and do now that an action of a decision has failed."""
-    failed = failures.decide(situation, error.failure, action)
-    return replace(failed, status={**_recorded(decision.status), **failed.status})
+    """Return what to show and do now that an action of a decision has failed.
+
+    Raises:
+        EngineError: for a class, which asks its engine for nothing.
+        StoreForbidden: if the operator itself lacks a permission.
+    """
+    match error:
+        case EngineError() if situation is not None:
+            looking.log_failure(resource, error)
+            seen = replace(situation, resource=resource)
+            failed = failures.decide(seen, error.failure, action)
+            return replace(failed, status={**_recorded(decision.status), **failed.status})
+        case IntentLost() if situation is not None:
+            return failures.intent_lost(situation)
+        case StoreForbidden() | StoreInvalid() if isinstance(action, CreateResource):
+            return _child_refused(decision, action, error)
+        case StoreInvalid():
+            return failures.status_refused(resource, str(error))
+        case _:
+            raise error
 
 
 def _recorded(status: Mapping[str, Any]) -> dict[str, Any]:
