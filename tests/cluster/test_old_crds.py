@@ -1,4 +1,4 @@
-"""CRDs that are older than the operator: told by name, and no call made that could be paid twice."""
+"""CRDs that are older than the operator: told by name, and no call that could be paid twice."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -62,8 +63,8 @@ class _Elsewhere:
     def __init__(self, api: KubernetesAPI) -> None:
         self._api = api
 
-    async def request(self, method: str, path: str, **more: object) -> dict[str, object]:
-        return await self._api.request(method, path.replace("reco.dev", "nobody.dev"))
+    async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        return await self._api.request(method, path.replace("reco.dev", "nobody.dev"), **more)
 
 
 def ready(operator: OperatorProcess) -> str:

@@ -14,11 +14,9 @@ from typing import Any, Final, Protocol
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.incluster_config import load_incluster_config
-from kubernetes.aio.config.kube_config import load_kube_config
 
 from reco.api.vocabulary import FIELD_MANAGER
+from reco.cluster.credentials import Credentials, load_access
 from reco.cluster.errors import (
     StoreConflict,
     StoreError,
@@ -30,6 +28,7 @@ from reco.cluster.errors import (
 )
 
 _ERRORS: Final = 400
+_UNAUTHORIZED: Final = 401
 _LONGEST_EVENT: Final = 64 * 2**20
 """Bytes: far beyond what the API keeps of one object."""
 _BY_REASON: Final[Mapping[str, type[StoreError]]] = {
@@ -59,30 +58,8 @@ class RequestObserver(Protocol):
 
 
 async def load_configuration(kubeconfig: Path | None) -> Configuration:
-    """Return how to reach the API: by a kubeconfig, or as a pod by its service account.
-
-    Raises:
-        ValueError: if neither says how.
-    """
-    configuration = Configuration()
-    try:
-        if kubeconfig is None:
-            load_incluster_config(  # type: ignore[no-untyped-call]  # has no types
-                client_configuration=configuration
-            )
-        else:
-            await load_kube_config(  # type: ignore[no-untyped-call]  # has no types
-                config_file=str(kubeconfig),
-                client_configuration=configuration,
-                persist_config=False,
-            )
-    except ConfigException as error:
-        where = "the pod's service account" if kubeconfig is None else kubeconfig
-        raise ValueError(
-            f"can't tell from {where} how to reach the Kubernetes API: {error};"
-            " outside a cluster, name a kubeconfig (--kubeconfig or RECO_KUBECONFIG)"
-        ) from error
-    return configuration
+    """Return how to reach the API; see `load_access`."""
+    return (await load_access(kubeconfig)).configuration
 
 
 class KubernetesAPI:
@@ -94,6 +71,7 @@ class KubernetesAPI:
         *,
         timeout: float = 30.0,
         observer: RequestObserver | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """Make a client; nothing is sent yet.
 
@@ -101,16 +79,36 @@ class KubernetesAPI:
             configuration: from `load_configuration`.
             timeout: seconds for one request, from connecting to the last byte.
             observer: told of every request.
+            credentials: where others are to be had once those of the configuration end.
         """
-        self._client = ApiClient(configuration)
-        self._client.user_agent = FIELD_MANAGER
+        self._credentials = credentials
+        self._configuration = configuration
+        self._client = self._connect()
+        self._retired: list[ApiClient] = []
         self._host = str(configuration.host)
         self._timeout = timeout
         self._observer = observer
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]  # has no types
+        for client in (self._client, *self._retired):
+            await client.close()  # type: ignore[no-untyped-call]  # has no types
+
+    def _connect(self) -> ApiClient:
+        client = ApiClient(self._configuration)
+        client.user_agent = FIELD_MANAGER
+        return client
+
+    def _use(self, configuration: Configuration) -> None:
+        """Send what comes next with other credentials; what is under way goes on with its own."""
+        if configuration is self._configuration:
+            return
+        before, self._configuration = self._configuration, configuration
+        if _endpoint(before) == _endpoint(configuration):
+            self._client.configuration = configuration  # another token over the same connections
+        else:
+            self._retired.append(self._client)
+            self._client = self._connect()
 
     async def request(
         self,
@@ -208,6 +206,29 @@ class KubernetesAPI:
         headers: Mapping[str, str],
         timeout: float,  # noqa: ASYNC109 - the package's own, which ends the connection
     ) -> Any:  # noqa: ANN401 - the package's response has no types
+        if self._credentials is None:
+            return await self._send_once(method, path, query, body, headers, timeout)
+        try:
+            self._use(await self._credentials.current())
+            used = self._configuration
+            response = await self._send_once(method, path, query, body, headers, timeout)
+            if response.status != _UNAUTHORIZED:
+                return response
+            self._use(await self._credentials.refused(used))
+        except ValueError as error:
+            raise StoreForbidden(f"{method} {path}: {error}") from error
+        response.response.close()
+        return await self._send_once(method, path, query, body, headers, timeout)
+
+    async def _send_once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        timeout: float,  # noqa: ASYNC109 - as above
+    ) -> Any:  # noqa: ANN401 - as above
         _, url, sent, data, _ = await self._client.param_serialize(
             method,
             path,
@@ -217,6 +238,12 @@ class KubernetesAPI:
             auth_settings=["BearerToken"],
         )
         return await self._client.call_api(method, url, sent, data, _request_timeout=timeout)
+
+
+def _endpoint(configuration: Configuration) -> tuple[object, ...]:
+    """Return what a connection is made with; tokens are sent with each request."""
+    names = ("host", "ssl_ca_cert", "cert_file", "key_file", "verify_ssl", "proxy")
+    return tuple(getattr(configuration, name) for name in names)
 
 
 def _decode(answer: bytes) -> dict[str, Any]:

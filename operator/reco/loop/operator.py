@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any, Final
 
 from reco.api.resource import Key
-from reco.cluster.api import KubernetesAPI, load_configuration
+from reco.cluster.api import KubernetesAPI
+from reco.cluster.credentials import Credentials, load_access
 from reco.cluster.errors import StoreError
 from reco.decide.model import Identity
 from reco.engines.port import EngineFactory
@@ -72,11 +73,18 @@ def run(settings: Settings, engine_source: EngineSource) -> int:
 
 async def _run(settings: Settings, engine_source: EngineSource) -> int:
     metrics = Metrics()
-    configuration = await load_configuration(settings.kubeconfig)
-    api = KubernetesAPI(configuration, timeout=settings.request_timeout, observer=metrics)
+    load = partial(load_access, settings.kubeconfig)
+    access = await load()
+    credentials = Credentials(load, access)
+    api = KubernetesAPI(
+        access.configuration,
+        timeout=settings.request_timeout,
+        observer=metrics,
+        credentials=credentials,
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(api.close)
-        operator = Operator(settings, engine_source, api, metrics)
+        operator = Operator(settings, engine_source, api, metrics, credentials.failed)
         server = stack.enter_context(Server(settings.address, operator.health, metrics.registry))
         host, port = server.address
         logger.info("serving health and metrics", extra={"host": host, "port": port})
@@ -90,9 +98,18 @@ class Operator:
     """One replica."""
 
     def __init__(
-        self, settings: Settings, engine_source: EngineSource, api: KubernetesAPI, metrics: Metrics
+        self,
+        settings: Settings,
+        engine_source: EngineSource,
+        api: KubernetesAPI,
+        metrics: Metrics,
+        locked_out: asyncio.Future[None] | None = None,
     ) -> None:
-        """Wire everything; nothing is asked or started yet."""
+        """Wire everything; nothing is asked or started yet.
+
+        `locked_out` gets an error once there are no credentials of the API to be had any more.
+        """
+        self._locked_out: set[asyncio.Future[None]] = {locked_out} if locked_out else set()
         self._cluster = settings.cluster_id or ""
         clock = asyncio.get_running_loop().time
         now = partial(datetime.now, UTC)
@@ -108,7 +125,7 @@ class Operator:
             self._cache, self._store, clock=clock, relist=settings.relist, missed=metrics.missed
         )
         self._watch = Watch(
-            lambda: load_configuration(settings.kubeconfig),
+            lambda: load_access(settings.kubeconfig),
             self._informer.handle,
             identity=settings.identity,
             namespaces=settings.namespaces,
@@ -142,9 +159,14 @@ class Operator:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             elected = asyncio.create_task(self._elected(), name="election")
-            await asyncio.wait({elected, stopping, pulse}, return_when=asyncio.FIRST_COMPLETED)
+            awaited: set[asyncio.Future[Any]] = {elected, stopping, pulse, *self._locked_out}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if not elected.done():
                 await _cancel(elected)
+                for locked_out in self._locked_out:
+                    if locked_out.done():
+                        logger.error("the operator stops: %s", _problem(locked_out))
+                        return 1
                 if pulse.done():
                     pulse.result()
                 return 0
@@ -168,7 +190,7 @@ class Operator:
         )
         watching = self._watch.start()
         working = asyncio.create_task(self._work(), name="work")
-        vital: set[asyncio.Future[Any]] = {*holding, watching, working, pulse}
+        vital: set[asyncio.Future[Any]] = {*holding, watching, working, pulse, *self._locked_out}
         try:
             await asyncio.wait({*vital, stopping}, return_when=asyncio.FIRST_COMPLETED)
             problems = [_problem(task) for task in vital if task.done()]

@@ -10,13 +10,14 @@ import logging
 import random
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import kopf
-from kubernetes.aio.client.configuration import Configuration
 
 from reco.api.kinds import KINDS
 from reco.api.vocabulary import GROUP, VERSION
+from reco.cluster.credentials import Access, renew_at
 
 Sink = Callable[[str | None, Mapping[str, Any]], None]
 """Receives the type of an event (None for a replay) and the object."""
@@ -40,7 +41,7 @@ class Watch:
 
     def __init__(
         self,
-        load: Callable[[], Awaitable[Configuration]],
+        load: Callable[[], Awaitable[Access]],
         sink: Sink,
         *,
         identity: str,
@@ -49,12 +50,14 @@ class Watch:
         """Prepare; nothing runs yet.
 
         Args:
-            load: tells how to reach the API, anew each time credentials are refused.
+            load: tells how to reach the API, anew each time credentials are refused or end. Its
+                ValueError is the error that the watch ends with.
             sink: called in the event loop of `start` with each event.
             identity: names this process.
             namespaces: to watch; none means all.
         """
         self._load = load
+        self._no_access: ValueError | None = None
         self._sink = sink
         self._identity = identity
         self._namespaces = tuple(namespaces)
@@ -82,7 +85,7 @@ class Watch:
             try:
                 asyncio.run(self._operate(hand_over))
             except Exception as failure:  # noqa: BLE001 - handed to whoever awaits the future
-                error = failure
+                error = self._no_access or failure
             try:
                 loop.call_soon_threadsafe(finish, error)
             except RuntimeError:  # nobody is left to hear of it
@@ -100,7 +103,7 @@ class Watch:
 
     async def _operate(self, hand_over: Sink) -> None:
         await kopf.operator(
-            registry=registry(hand_over, self._load),
+            registry=registry(hand_over, self._access),
             settings=settings(),
             identity=self._identity,  # type: ignore[arg-type]  # kopf does not export its type
             standalone=True,
@@ -109,8 +112,15 @@ class Watch:
             stop_flag=self._stop,
         )
 
+    async def _access(self) -> Access:
+        try:
+            return await self._load()
+        except ValueError as error:  # kopf tells of it in words of its own
+            self._no_access = error
+            raise
 
-def registry(sink: Sink, load: Callable[[], Awaitable[Configuration]]) -> kopf.OperatorRegistry:
+
+def registry(sink: Sink, load: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
     """Return the handlers: a login, and one for the events of each kind."""
     handlers = kopf.OperatorRegistry()
 
@@ -128,8 +138,9 @@ def registry(sink: Sink, load: Callable[[], Awaitable[Configuration]]) -> kopf.O
     return handlers
 
 
-def connection(configuration: Configuration) -> kopf.ConnectionInfo:
+def connection(access: Access) -> kopf.ConnectionInfo:
     """Translate what our own client connects with, so that both use the same credentials."""
+    configuration = access.configuration
     header = (configuration.api_key.get("BearerToken") or "").strip()
     return kopf.ConnectionInfo(
         server=configuration.host,
@@ -138,6 +149,8 @@ def connection(configuration: Configuration) -> kopf.ConnectionInfo:
         token=header.partition(" ")[2] or header or None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
+        # Asked for anew by then. What has ended already would be asked for again and again.
+        expiration=renew_at(access, datetime.now(UTC)),
     )
 
 
