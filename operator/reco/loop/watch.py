@@ -57,7 +57,7 @@ class Watch:
             namespaces: to watch; none means all.
         """
         self._load = load
-        self._no_access: ValueError | None = None
+        self._tell: Callable[[BaseException | None], object] = lambda _error: None
         self._sink = sink
         self._identity = identity
         self._namespaces = tuple(namespaces)
@@ -80,17 +80,21 @@ class Watch:
             else:
                 ended.set_exception(error)
 
-        def run() -> None:
-            error: BaseException | None = None
-            try:
-                asyncio.run(self._operate(hand_over))
-            except Exception as failure:  # noqa: BLE001 - handed to whoever awaits the future
-                error = self._no_access or failure
+        def tell(error: BaseException | None) -> None:
             try:
                 loop.call_soon_threadsafe(finish, error)
             except RuntimeError:  # nobody is left to hear of it
                 logger.debug("the watch ended after its event loop")
 
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(self._operate(hand_over))
+            except Exception as failure:  # noqa: BLE001 - handed to whoever awaits the future
+                error = failure
+            tell(error)
+
+        self._tell = tell
         self._thread = threading.Thread(target=run, name="watch", daemon=True)
         self._thread.start()
         return ended
@@ -115,8 +119,10 @@ class Watch:
     async def _access(self) -> Access:
         try:
             return await self._load()
-        except ValueError as error:  # kopf tells of it in words of its own
-            self._no_access = error
+        except ValueError as error:
+            # kopf logs it, and then waits for other credentials for ever.
+            self._tell(error)
+            self._stop.set()
             raise
 
 
