@@ -41,6 +41,7 @@ class OneObjectEngine:
         default_factory=lambda: Desired("shop_thing", {"size": 1}, frozenset({"size"}), tags={})
     )
     seen: Callable[[Resource], Observed | Absent] = lambda _resource: Absent()
+    region: str | None = None
     view: EngineView = VIEW
     calls: list[str] = field(default_factory=list)
     asked_afresh: list[bool] = field(default_factory=list)
@@ -54,7 +55,8 @@ class OneObjectEngine:
 
     def get(self, engine_class: Resource) -> "OneObjectEngine":
         policy = engine_class.spec.deletion_policy
-        self.view = replace(self.view, deletion_policy=policy and DeletionPolicy(policy))
+        chosen = policy and DeletionPolicy(policy)
+        self.view = replace(self.view, deletion_policy=chosen, region=self.region)
         return self
 
     def forget(self, key: Key) -> None:

@@ -6,11 +6,16 @@ from reco.api.resource import Resource
 from reco.api.vocabulary import GROUP, Reason
 from reco.api.vocabulary import ConditionType as C
 from reco.decide import pictures, refusals
-from reco.decide.decision import CreateExternal, Decision, Keep, Verdict
+from reco.decide.decision import CreateExternal, Decision, Keep, UpdateExternal, Verdict
 from reco.decide.model import Desired, ErrorClass, Failure, Situation
 
 DENIED_BEFORE_STALLED = 3
 """Refused looks in a row before a resource is shown as stalled: a role may still be spreading."""
+
+
+MISSING_BEFORE_INVALID = 5
+"""Calls in a row that name what the engine does not have, before the spec is blamed: a parent may
+be on its way out, or so new that not all of the engine knows it. With backoff, half a minute."""
 
 
 def decide(situation: Situation, failure: Failure, action: object = None) -> Decision:
@@ -91,6 +96,8 @@ def _show(situation: Situation, failure: Failure, action: object) -> Decision:
     match failure.error_class:
         case ErrorClass.INVALID if action is not None:
             return _refused(situation, failure)
+        case ErrorClass.NOT_FOUND if isinstance(action, CreateExternal | UpdateExternal):
+            return _missing(situation, failure)
         case ErrorClass.ACCESS_DENIED:
             return _denied(situation, failure)
         case ErrorClass.QUOTA_WAIT:
@@ -167,6 +174,25 @@ def _refused(situation: Situation, failure: Failure) -> Decision:
         else pictures.rejected(situation, reason, failure.message)
     )
     return Decision(conditions, status={"refusal": refusal})
+
+
+def _missing(situation: Situation, failure: Failure) -> Decision:
+    """Show that a call names what the engine does not have: soon, that is the spec's fault.
+
+    What can't be paid twice is tried again now and then: what is missing may come.
+    """
+    before = situation.resource.condition(C.STALLED)
+    blamed = before is not None and before.reason == Reason.INVALID_SPEC
+    if situation.failures < MISSING_BEFORE_INVALID and not blamed:
+        message = f"the engine lacks what the call names: {failure.message}"
+        return Decision(_held_up(situation, Reason.CREATING, message), retry=True)
+    if situation.resource.kind.runs_to_completion:
+        return _refused(situation, failure)
+    message = f"{failure.message} What the spec names is not there: correct it, or make that first."
+    return Decision(
+        pictures.rejected(situation, Reason.INVALID_SPEC, message),
+        look_again=situation.timing.denied,
+    )
 
 
 def _denied(situation: Situation, failure: Failure) -> Decision:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, ManagementPolicy
-from reco.decide import deletion, engine_class, requests, runs
+from reco.decide import deletion, engine_class, placement, requests, runs
 from reco.decide.decision import Decision
 from reco.decide.model import (
     Desired,
@@ -184,6 +184,9 @@ class Looker:
             return waiting
         if isinstance(completed, Waiting):
             return completed
+        misplaced = placement.misplaced(resource, references, self.cache, engine.view)
+        if misplaced is not None:
+            return misplaced
         return engine.desired(resource, completed)
 
 

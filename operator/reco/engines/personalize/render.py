@@ -56,7 +56,7 @@ class Place:
 
     def lacks(self, name: str) -> str | None:
         """Return why a recipe, given by short name or ARN, can't be had, or None."""
-        if self.recipes is None or name.rpartition("/")[2] in self.recipes:
+        if self.recipes is None or self.recipe(name) in map(self.recipe, self.recipes):
             return None
         return (
             f"Personalize offers no {name!r} in {self.region}; it offers"
@@ -164,10 +164,11 @@ def solution(resource: Resource, references: References, place: Place) -> Render
     """
     spec = resource.spec
     # What was made with a recipe long ago goes on.
-    if spec.recipe is not None and resource.status.external is None:
-        lacking = place.lacks(spec.recipe)
-        if lacking is not None:
-            return Unsupported(f"spec.recipe: {lacking}")
+    if resource.status.external is None:
+        for field_, name in _recipes(spec):
+            lacking = place.lacks(name)
+            if lacking is not None:
+                return Unsupported(f"{field_}: {lacking}")
     config = _solution_config(
         spec.solution_config.manifest() if spec.solution_config is not None else {}, place
     )
@@ -187,6 +188,14 @@ def solution(resource: Resource, references: References, place: Place) -> Render
     if rate is not None and fields["performAutoTraining"]:
         fields["autoTrainingConfig"] = rate
     return Rendered(fields, mutable=SOLUTION_MUTABLE & fields.keys())
+
+
+def _recipes(spec: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - a kind's spec
+    """Return the recipes that a spec names, each with the field that does."""
+    auto = spec.solution_config.auto_ml_config if spec.solution_config is not None else None
+    listed = (auto.recipe_list if auto is not None else None) or ()
+    named = [("spec.recipe", spec.recipe)] if spec.recipe is not None else []
+    return [*named, *(("spec.solutionConfig.autoMLConfig.recipeList", one) for one in listed)]
 
 
 def _solution_config(config: dict[str, Any], place: Place) -> dict[str, Any]:
