@@ -386,3 +386,11 @@ class ExternalStatus(SharedStatus):
     refusal: Refusal | None = None
     intent: Intent | None = None
     """A call that can't be proved from the outside, recorded so that it is never made twice."""
+    pending_tag_keys: (
+        Annotated[
+            list[Annotated[str, StringConstraints(max_length=128)]],
+            Field(max_length=100, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        ]
+        | None
+    ) = None
+    """Tags that are about to be set, or were and may still be there, beside those of `applied`."""

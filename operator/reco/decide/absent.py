@@ -5,9 +5,9 @@ from datetime import timedelta
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
 from reco.api.vocabulary import ConditionType as C
-from reco.decide import ownership, pictures, refusals
+from reco.decide import ownership, pictures, refusals, tags
 from reco.decide.conditions import timestamp
-from reco.decide.decision import Action, AddFinalizer, CreateExternal, Decision
+from reco.decide.decision import AddFinalizer, CreateExternal, Decision
 from reco.decide.model import Absent, Desired, Situation, Unsupported, Waiting
 from reco.decide.rules import RULES
 
@@ -77,19 +77,19 @@ def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
             ),
             look_again=max(1.0, min(situation.timing.busy, wait)),
         )
-    action: Action = CreateExternal(
+    creating = pictures.creating(situation, Reason.CREATING, f"creating {desired.name}")
+    to_record = tags.to_record(resource, desired)
+    recorded = {} if to_record is None else {"pendingTagKeys": to_record}
+    if FINALIZER not in resource.finalizers:
+        return Decision(creating, (AddFinalizer(),), {"refusal": None, **recorded}, look_again=0.0)
+    if recorded:
+        return Decision(creating, (), recorded, look_again=0.0)
+    action = CreateExternal(
         desired,
         ownership.wanted_tags(situation, desired) if desired.tags is not None else {},
         record_intent=situation.unproven,
     )
-    if FINALIZER not in resource.finalizers:
-        action = AddFinalizer()
-    return Decision(
-        pictures.creating(situation, Reason.CREATING, f"creating {desired.name}"),
-        (action,),
-        {"refusal": None},
-        look_again=0.0 if isinstance(action, AddFinalizer) else situation.timing.busy,
-    )
+    return Decision(creating, (action,), {"refusal": None}, look_again=situation.timing.busy)
 
 
 _SKEW = timedelta(minutes=5)

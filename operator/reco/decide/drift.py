@@ -6,7 +6,7 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import DriftPolicy, ManagementPolicy, Reason
-from reco.decide import names, ownership, pictures, refusals
+from reco.decide import names, pictures, refusals, tags
 from reco.decide.decision import Action, Decision, TagExternal, UpdateExternal, Verdict
 from reco.decide.model import (
     MOVING,
@@ -36,11 +36,15 @@ def decide(situation: Situation, observed: Observed) -> Decision:
     differing = _differing(observed, desired)
     if situation.resource.spec.management_policy is ManagementPolicy.OBSERVE:
         return _only_observed(situation, observed, differing)
-    tagging = _tagging(situation, observed, desired)
+    tagging = tags.difference(situation, observed, desired)
     if not differing and tagging is None:
         return Decision(
             pictures.in_sync(situation, f"{observed.name} is as wanted"),
-            status={"applied": _applied(situation, desired), "refusal": None},
+            status={
+                "applied": _applied(situation, desired),
+                "refusal": None,
+                **tags.settled(situation.resource, observed),
+            },
         )
     return _out_of_sync(situation, observed, desired, differing, tagging)
 
@@ -164,6 +168,9 @@ def _out_of_sync(
     conditions = pictures.updating(situation, says, spec_driven=spec_driven or drift)
     if drift:
         conditions[C.DRIFTED] = Verdict("True", Reason.DRIFTED, says)
+    to_record = tags.to_record(resource, desired, observed.tags)
+    if isinstance(action, TagExternal) and to_record is not None:
+        return Decision(conditions, (), {"pendingTagKeys": to_record}, look_again=0.0)
     # Tags are set at once, and no list shows that they were.
     wait = 1.0 if isinstance(action, TagExternal) else situation.timing.busy
     return Decision(conditions, (action,), {"refusal": None}, look_again=wait)
@@ -177,17 +184,6 @@ def _failed_before(update: Update | None, differing: Mapping[str, Any]) -> bool:
         and bool(differing)
         and all(update.fields.get(key) == value for key, value in differing.items())
     )
-
-
-def _tagging(situation: Situation, observed: Observed, desired: Desired) -> TagExternal | None:
-    if desired.tags is None or observed.tags is None:
-        return None
-    wanted = ownership.wanted_tags(situation, desired)
-    missing = {key: value for key, value in wanted.items() if observed.tags.get(key) != value}
-    applied = situation.resource.status.applied
-    set_before = (applied.tag_keys or []) if applied is not None else []
-    stale = [key for key in set_before if key not in wanted and key in observed.tags]
-    return TagExternal(observed, missing, stale) if missing or stale else None
 
 
 def _differences(

@@ -39,11 +39,14 @@ def _same_place(one: Resource, other: Resource) -> bool:
     """Whether two classes lead to the same engine: for Personalize, to the same account there."""
     if one.key == other.key:
         return True
-    settings = [getattr(each.spec, "personalize", None) for each in (one, other)]
-    if any(each is None for each in settings):
-        return False  # in the cluster, each class looks after objects of its own
-    places = [(each.region, each.assume_role, each.endpoint_url) for each in settings]
-    return places[0] == places[1]
+    places = [_place(each) for each in (one, other)]
+    return None not in places and places[0] == places[1]
+
+
+def _place(engine_class: Resource) -> tuple[object, ...] | None:
+    """Return where a class of Personalize works; in the cluster, each has objects of its own."""
+    settings = getattr(engine_class.spec, "personalize", None)
+    return settings and (settings.region, settings.assume_role, settings.endpoint_url)
 
 
 def _moved(found: Resource, engine: EngineView) -> str | None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, ManagementPolicy
-from reco.decide import deletion, engine_class, placement, requests, runs
+from reco.decide import deletion, engine_class, placement, requests, runs, tags
 from reco.decide.decision import Decision
 from reco.decide.model import (
     Desired,
@@ -187,7 +187,8 @@ class Looker:
         misplaced = placement.misplaced(resource, references, self.cache, engine.view)
         if misplaced is not None:
             return misplaced
-        return engine.desired(resource, completed)
+        wanted = engine.desired(resource, completed)
+        return (tags.problem(wanted) or wanted) if isinstance(wanted, Desired) else wanted
 
 
 async def _observed(resource: Resource, engine: Engine, desired: Wish) -> Observation:
@@ -214,6 +215,7 @@ def _tags_wanted(resource: Resource, desired: Wish) -> bool:
         and (
             applied is None
             or applied.digest != desired.digest
+            or bool(resource.status.pending_tag_keys)
             or resource.is_true(ConditionType.DRIFTED)  # it may be the tags that have drifted
         )
     )

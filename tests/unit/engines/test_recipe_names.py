@@ -1,4 +1,4 @@
-"""A recipe is known by its short name or by its very ARN, and by nothing that only looks like it."""
+"""A recipe is known by its short name or its very ARN, and by nothing that only looks like it."""
 
 import pytest
 

@@ -180,16 +180,16 @@ class PersonalizeEngine:
     async def tag(
         self, kind: str, observed: Observed, set_: Mapping[str, str], remove: Sequence[str]
     ) -> None:
-        """Set and remove tags of an external object."""
+        """Remove and set tags of an external object; first remove, for an object holds only 50."""
         if not ROWS[kind].taggable:
             return
         self._observer.doubt(observed.id)
-        if set_:
-            await self._client.call("TagResource", resourceArn=observed.id, tags=_tag_list(set_))
         if remove:
             await self._client.call(
                 "UntagResource", resourceArn=observed.id, tagKeys=sorted(remove)
             )
+        if set_:
+            await self._client.call("TagResource", resourceArn=observed.id, tags=_tag_list(set_))
 
     async def stop(self, kind: str, observed: Observed) -> None:
         """Stop a training that has not ended."""
