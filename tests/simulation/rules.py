@@ -155,6 +155,8 @@ class Rules:
         )
         if reason in {"Paused", "AccessDenied"}:
             return reason
+        if resource.spec.desired_state == "Stopped":
+            return "it is to stop"
         if self.spec_parents_edited(resource):
             return "a parent was edited"
         return None

@@ -90,6 +90,17 @@ def _decide(situation: Situation) -> Decision:
                 blocked=f"{blockers} still refer to this resource: delete them first",
             ),
         )
+    holding = RULES[resource.key.kind].held_by(situation)
+    if holding:
+        holders = _listed(holding)
+        return Decision(
+            pictures.deleting(
+                situation,
+                f"waits for {holders}",
+                blocked=f"{holders} serves it: let it serve another version (spec.version), or"
+                " delete it first",
+            ),
+        )
     if situation.children:
         live = [child for child in situation.children if child.deleted is None]
         return Decision(

@@ -156,3 +156,32 @@ def stopped(situation: Situation) -> Decision | None:
         actions,
         look_again=situation.timing.busy,
     )
+
+
+def served_by(situation: Situation) -> Sequence[Resource]:
+    """Return the campaigns that can't do without a version, though their specs don't pin it.
+
+    A campaign that follows holds what it serves, and while it serves nothing yet, the newest good
+    version, which it is about to serve. One that has moved on lets go.
+    """
+    version = situation.resource
+    siblings = situation.related.get("SolutionVersion", ())
+    good = [one for one in runs.newest_first(siblings) if runs.good(one)]
+    if not runs.good(version) or not good:
+        return ()
+    there = {one.key.name for one in siblings}
+    return [
+        campaign
+        for campaign in situation.related.get("Campaign", ())
+        if _holds(campaign, version.key.name, there, newest=good[0].key.name)
+    ]
+
+
+def _holds(campaign: Resource, version: str, there: set[str], *, newest: str) -> bool:
+    serving = campaign.status.serving
+    current = serving.current if serving is not None else None
+    if current == version:
+        return True
+    if current in there or campaign.status.external is None or campaign.spec is None:
+        return False
+    return campaign.spec.version.name is None and version == newest

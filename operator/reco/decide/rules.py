@@ -32,6 +32,10 @@ def _nothing_more(_situation: Situation, _observed: Observed) -> Mapping[str, An
     return {}
 
 
+def _by_nobody(_situation: Situation) -> Sequence[Resource]:
+    return ()
+
+
 ITSELF = ""
 
 
@@ -57,6 +61,8 @@ class Rules:
     instead: Callable[[Situation], Decision | None] = _never
     """A decision that takes the place of the generic one, such as for a stopped campaign, about
     what is not there, or is there and was taken charge of."""
+    held_by: Callable[[Situation], Sequence[Resource]] = _by_nobody
+    """Other resources that can't do without this one, though their specs don't name it."""
     details: Callable[[Situation, Observed], Mapping[str, Any]] = _nothing_more
     """Status fields of the kind's own, read off the external object."""
     orchestrate: Callable[[Situation, Decision], Decision] = _unchanged
@@ -114,6 +120,8 @@ RULES: dict[str, Rules] = {
         stoppable=True,
         moving=Reason.TRAINING,
         done=Reason.TRAINED,
+        related={"SolutionVersion": "solutionRef", "Campaign": "solutionRef"},
+        held_by=rollout.served_by,
         details=version_details,
     ),
     "Campaign": Rules(
@@ -142,5 +150,12 @@ def related(
 
 
 def onlookers(kind: str) -> list[str]:
-    """Return the kinds that look at resources of a kind beside them, which they don't name."""
-    return [other for other, rules in RULES.items() if rules.related.get(kind, ITSELF) != ITSELF]
+    """Return the kinds that look at resources of a kind beside them, which they don't name.
+
+    Not the kind itself: what a resource writes must not wake it again.
+    """
+    return [
+        other
+        for other, rules in RULES.items()
+        if other != kind and rules.related.get(kind, ITSELF) != ITSELF
+    ]

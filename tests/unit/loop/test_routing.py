@@ -47,7 +47,7 @@ def woken(cache: Cache, before: Body | None, after: Body | None) -> list[str]:
 def test_a_new_resource_is_looked_at_with_what_it_refers_to(
     cache: Cache, body: Callable[..., Body]
 ) -> None:
-    assert woken(cache, None, body("Campaign", "new")) == ["new", "solution"]
+    assert woken(cache, None, body("Campaign", "new")) == ["new", "solution", "version"]
 
 
 def test_a_status_wakes_all_around_but_not_the_resource_itself(
@@ -58,7 +58,8 @@ def test_a_status_wakes_all_around_but_not_the_resource_itself(
 
 
 def test_a_deletion_wakes_those_that_wait_for_it(cache: Cache, body: Callable[..., Body]) -> None:
-    assert woken(cache, body("Campaign", "campaign"), None) == ["campaign", "solution"]
+    woken_ = woken(cache, body("Campaign", "campaign"), None)
+    assert woken_ == ["campaign", "solution", "version"]
 
 
 def test_a_version_wakes_the_campaigns_that_follow_its_solution(
