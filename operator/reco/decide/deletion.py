@@ -81,35 +81,9 @@ def _decide(situation: Situation) -> Decision:
     resource = situation.resource
     if FINALIZER not in resource.finalizers:
         return Decision({})
-    if situation.dependents:
-        blockers = _listed(situation.dependents)
-        return Decision(
-            pictures.deleting(
-                situation,
-                f"waits for {blockers}",
-                blocked=f"{blockers} still refer to this resource: delete them first",
-            ),
-        )
-    holding = RULES[resource.key.kind].held_by(situation)
-    if holding:
-        holders = _listed(holding)
-        return Decision(
-            pictures.deleting(
-                situation,
-                f"waits for {holders}",
-                blocked=f"{holders} serves it: let it serve another version (spec.version), or"
-                " delete it first",
-            ),
-        )
-    if situation.children:
-        live = [child for child in situation.children if child.deleted is None]
-        return Decision(
-            pictures.deleting(situation, f"waits for {_listed(situation.children)} to be gone"),
-            tuple(DeleteResource(child.key, child.uid) for child in live),
-        )
-    collected = _collected(situation)
-    if collected is not None:
-        return collected
+    first = _first(situation) or _collected(situation) or _served(situation)
+    if first is not None:
+        return first
     if policy(resource, situation.engine) is DeletionPolicy.RETAIN:
         return Decision(
             pictures.deleting(situation, "the external object is retained"), (RemoveFinalizer(),)
@@ -123,6 +97,42 @@ def _decide(situation: Situation) -> Decision:
             return _absent(situation, absent)
         case Observed() as observed:
             return _present(situation, observed)
+
+
+def _first(situation: Situation) -> Decision | None:
+    """Return what to do while others have to go first, or None."""
+    if situation.dependents:
+        blockers = _listed(situation.dependents)
+        return Decision(
+            pictures.deleting(
+                situation,
+                f"waits for {blockers}",
+                blocked=f"{blockers} still refer to this resource: delete them first",
+            ),
+        )
+    if situation.children:
+        live = [child for child in situation.children if child.deleted is None]
+        return Decision(
+            pictures.deleting(situation, f"waits for {_listed(situation.children)} to be gone"),
+            tuple(DeleteResource(child.key, child.uid) for child in live),
+        )
+    return None
+
+
+def _served(situation: Situation) -> Decision | None:
+    """Return what to show while others can't do without, though they don't name it; or None."""
+    holding = RULES[situation.resource.key.kind].held_by(situation)
+    if not holding:
+        return None
+    holders = _listed(holding)
+    return Decision(
+        pictures.deleting(
+            situation,
+            f"waits for {holders}",
+            blocked=f"{holders} serves it: let it serve another version (spec.version), or delete"
+            " it first",
+        ),
+    )
 
 
 def _collected(situation: Situation) -> Decision | None:
