@@ -31,6 +31,8 @@ OnCall = Callable[[str, float, str], None]
 """Told of each call: operation, seconds, and `OK` or the class of the error."""
 
 THREADS = 8
+CHANGE_THREADS = 64
+"""More than there are workers: a change whose turn has come waits for nothing any more."""
 SESSION_NAME = "reco-operator"
 
 _TIMEOUTS: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 20}
@@ -69,6 +71,7 @@ class AwsConnections:
         self._session = session or botocore.session.get_session()
         self._lock = Lock()
         self._threads = Threads(THREADS, "personalize")
+        self._change_threads = Threads(CHANGE_THREADS, "personalize-changes")
         self._clients: dict[tuple[object, ...], AwsClient] = {}
         self._buckets: dict[_Account, TokenBucket] = {}
 
@@ -93,7 +96,11 @@ class AwsConnections:
         key = (account, role, settings.endpoint_url, settings.s3_endpoint_url)
         if key not in self._clients:
             self._clients[key] = AwsClient(
-                partial(self._connect, settings), bucket, self._threads, on_call
+                partial(self._connect, settings),
+                bucket,
+                self._threads,
+                self._change_threads,
+                on_call,
             )
         return self._clients[key]
 
@@ -186,7 +193,8 @@ class AwsClient:
     Args:
         connect: makes the service clients; called in a thread at the first call.
         bucket: the rate of the account.
-        threads: where calls are made.
+        threads: where reads are made.
+        change_threads: where changes are made.
         on_call: told of each call.
     """
 
@@ -195,11 +203,13 @@ class AwsClient:
         connect: Callable[[], _Services],
         bucket: TokenBucket,
         threads: Threads,
+        change_threads: Threads,
         on_call: OnCall | None,
     ) -> None:
         self._connect = connect
         self._bucket = bucket
         self._threads = threads
+        self._change_threads = change_threads
         self._on_call = on_call
         self._lock = Lock()
         self._connected: _Services | None = None
@@ -267,7 +277,8 @@ class AwsClient:
         started = time.monotonic()
         outcome = "OK"
         try:
-            return await self._threads.run(work)
+            changes = errors.is_mutating(operation)
+            return await (self._change_threads if changes else self._threads).run(work)
         except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
             classed = classify(operation, error)
             outcome = classed.error_class.value
