@@ -13,7 +13,14 @@ import pytest
 from hack.control_plane import ControlPlane
 from reco.cluster.api import KubernetesAPI, load_configuration
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, Cluster
-from reco.engines.incluster.objects import ObjectKey, key_of, manifest, within
+from reco.engines.incluster.objects import (
+    Manifest,
+    ObjectKey,
+    key_of,
+    manifest,
+    reference,
+    within,
+)
 from reco.engines.incluster.rendering import Rendered
 
 
@@ -131,26 +138,29 @@ def test_objects_of_other_classes_are_not_in_view_but_can_be_asked_for(
 
 
 def test_a_secret_is_made_once_and_goes_with_its_owner(
-    control_plane: ControlPlane, namespace: str
+    controller_manager: ControlPlane, namespace: str
 ) -> None:
-    def secret(value: str) -> dict[str, Any]:
+    def secret(value: str, owner: Manifest) -> dict[str, Any]:
         labels = {LABEL_CLASS: namespace, LABEL_OWNER: OWNER}
-        return manifest("Secret", namespace, "store", labels, stringData={"password": value})
-
-    def names() -> str:
-        return control_plane.kubectl("-n", namespace, "get", "secrets", "-o", "name")
+        made = manifest("Secret", namespace, "store", labels, stringData={"password": value})
+        made["metadata"]["ownerReferences"] = [reference(owner)]
+        return made
 
     def password() -> str:
         path = "jsonpath={.data.password}"
-        return control_plane.kubectl("-n", namespace, "get", "secret", "store", "-o", path)
+        return controller_manager.kubectl("-n", namespace, "get", "secret", "store", "-o", path)
 
     async def scenario() -> None:
-        async with view(control_plane, namespace) as cluster:
-            await cluster.create_once(secret("first"))
+        async with view(controller_manager, namespace) as cluster:
+            await cluster.apply(config_map(namespace))
+            owner = cluster.get(key_of(config_map(namespace)))
+            assert owner is not None
+            await cluster.create_once(secret("first", owner))
             before = await asyncio.to_thread(password)
-            await cluster.create_once(secret("second"))
+            await cluster.create_once(secret("second", owner))
             assert await asyncio.to_thread(password) == before
-            await cluster.delete_secrets(namespace, OWNER)
-            assert await asyncio.to_thread(names) == ""
+            await cluster.delete(owner)
+            gone = ("-n", namespace, "wait", "--for=delete", "secret/store", "--timeout=15s")
+            await asyncio.to_thread(controller_manager.kubectl, *gone)
 
     asyncio.run(scenario())

@@ -17,6 +17,7 @@ from hack.s3 import S3Server
 from hack.valkey import ValkeyServer
 from reco.serving.catalog import NOT_ASKED
 from reco.storage import ObjectStore, claim, open_storage, write
+from reco.workload.addresses import TOKEN_HEADER
 from reco.workload.storage import (
     CurrentData,
     Owner,
@@ -27,6 +28,7 @@ from reco.workload.storage import (
 from reco.workload.tasks import (
     PASSWORD_VARIABLE,
     S3,
+    TOKEN_VARIABLE,
     CatalogTask,
     Group,
     OnlineStore,
@@ -36,6 +38,7 @@ from reco.workload.tasks import (
 OWNER = Owner(cluster="c", namespace="shop", name="movies", uid="1")
 PLACES = Places("shop_movies")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+TOKEN = "right-token"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -50,11 +53,13 @@ class Catalog:
             "catalog",
             [sys.executable, "-m", "reco.cli.main", "serve", "catalog"],
             log=folder / "catalog.log",
-            env={"RECO_TASK": given, "RECO_DRAIN_SECONDS": "0"} | environment,
+            env={"RECO_TASK": given, "RECO_DRAIN_SECONDS": "0", TOKEN_VARIABLE: TOKEN}
+            | environment,
         )
         self.process.wait_ready(f"{self.url}/healthz", timeout=30)
 
     def __call__(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        headers = {TOKEN_HEADER: TOKEN} | headers
         request = urllib.request.Request(f"{self.url}{path}", method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -169,6 +174,52 @@ def test_it_claims_the_group_and_lists_versions_and_snapshots(
     assert [VersionManifest.model_validate(one) for one in found] == [first, second]
     [snapshot] = catalog("/snapshots")[1]["snapshots"]
     assert SnapshotManifest.model_validate(snapshot).job == "j1"
+
+
+ASKED = (
+    ("GET", "/versions"),
+    ("GET", "/snapshots"),
+    ("GET", "/source?location=s3://169.254.169.254/latest/"),
+    ("GET", "/nothing"),
+    ("DELETE", "/group"),
+    ("DELETE", "/datasets/Items"),
+    ("DELETE", "/snapshots/Items/j1"),
+    ("DELETE", "/versions/shop_for-you/v1"),
+    ("HEAD", "/versions"),
+)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}x", "\u00e9"])
+def test_r14_without_the_token_nobody_learns_or_deletes(
+    start: Start, store: ObjectStore, token: str
+) -> None:
+    put_version(store, "v1")
+    put_snapshot(store, "j1")
+    catalog = start()
+    catalog.until("/readyz", 200)
+    before = keys(store)
+
+    for method, path in ASKED:
+        status, answer = catalog(path, method, **{"X-Reco-Uid": "1", TOKEN_HEADER: token})
+        assert status == 401, (method, path)
+        assert method == "HEAD" or answer == {
+            "message": f"requests must have the token of this catalog in {TOKEN_HEADER}"
+        }
+
+    assert keys(store) == before
+    for open_ in ("/healthz", "/readyz"):
+        assert catalog(open_, **{TOKEN_HEADER: token})[0] == 200
+
+
+def test_r14_strangers_make_no_new_names_in_metrics(start: Start) -> None:
+    catalog = start()
+    catalog.until("/readyz", 200)
+    for number in range(20):
+        catalog(f"/made-up-{number}", **{TOKEN_HEADER: ""})
+    with urllib.request.urlopen(f"{catalog.url}/metrics") as answer:
+        page = answer.read().decode()
+    assert "made-up" not in page
+    assert 'reco_requests_total{code="401",operation="other"} 20.0' in page
 
 
 def test_what_has_not_changed_is_not_sent_again(start: Start, store: ObjectStore) -> None:

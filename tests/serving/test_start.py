@@ -37,3 +37,17 @@ def test_what_keeps_a_pod_from_starting_is_its_termination_message(
     assert result.outcome is outcome
     assert text in result.message
     assert "Traceback" not in pod.log.read_text()
+
+
+def test_r14_a_catalog_without_a_token_does_not_start(stack: Stack) -> None:
+    (stack.folder / "storage").mkdir(exist_ok=True)
+    left = stack.folder / "termination-log"
+    stack.environment[LOG_VARIABLE] = str(left)
+    pod = stack.launch("catalog", CatalogTask(group=stack.group))
+
+    assert pod.wait(timeout=60) == 1
+
+    result = Result.decode(left.read_text())
+    assert result is not None
+    assert result.outcome is Outcome.INVALID_SETTINGS
+    assert "answers nobody without a token" in result.message

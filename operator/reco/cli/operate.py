@@ -7,7 +7,6 @@ wins.
 import argparse
 import asyncio
 import random
-import secrets
 import sys
 import time
 from contextlib import closing
@@ -21,6 +20,7 @@ from pydantic.fields import FieldInfo
 from reco.api.engine_class import Engine as EngineName
 from reco.api.resource import Resource
 from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.engine import InClusterEngine
 from reco.engines.personalize.aws import AwsConnections
 from reco.engines.personalize.engine import PersonalizeEngine, settings_of
@@ -94,7 +94,7 @@ def engine_factory(
             Cluster(means.api, engine_class.key.name, settings.namespaces),
             cluster_id=means.cluster(),
             time=time.monotonic,
-            new_secret=partial(secrets.token_urlsafe, 32),
+            credentials=Credentials(means.key()),
         )
 
     makers = {EngineName.PERSONALIZE: personalize, EngineName.IN_CLUSTER: in_cluster}

@@ -28,6 +28,7 @@ from reco.loop.events import EventRecorder
 from reco.loop.health import Health, Server
 from reco.loop.informer import Informer
 from reco.loop.installed import InstalledCRDs
+from reco.loop.key import KeyUnavailable, operator_key
 from reco.loop.kubernetes import KubernetesLease, KubernetesStore
 from reco.loop.lease import Lease, LeaseLost
 from reco.loop.metrics import Metrics
@@ -54,6 +55,8 @@ class Means:
     api: KubernetesAPI
     cluster: Callable[[], str]
     """The cluster id; known once work begins."""
+    key: Callable[[], bytes]
+    """The operator's own key; known once work begins. Raises ValueError where there is none."""
 
 
 EngineSource = Callable[[Means], EngineFactory]
@@ -111,6 +114,7 @@ class Operator:
         """
         self._locked_out: set[asyncio.Future[None]] = {locked_out} if locked_out else set()
         self._cluster = settings.cluster_id or ""
+        self._key: bytes | KeyUnavailable = KeyUnavailable("the operator's key was not read yet")
         clock = asyncio.get_running_loop().time
         now = partial(datetime.now, UTC)
         self._settings = settings
@@ -131,7 +135,9 @@ class Operator:
             namespaces=settings.namespaces,
         )
         self._engines = Engines(
-            engine_source(Means(settings, metrics.called_engine, api, lambda: self._cluster)),
+            engine_source(
+                Means(settings, metrics.called_engine, api, lambda: self._cluster, self._own_key)
+            ),
             notify=self._queue.add,
         )
         self._lease: Lease | None = None
@@ -224,6 +230,13 @@ class Operator:
     async def _reconciler(self) -> Reconciler:
         settings = self._settings
         self._cluster = self._cluster or await self._store.namespace_uid("kube-system")
+        try:
+            self._key = await operator_key(
+                self._api, settings.lease_namespace, settings.key_secret, secrets.token_bytes
+            )
+        except KeyUnavailable as error:
+            self._key = error  # engines that need none work all the same
+            logger.warning("%s", error)
         logger.info("working", extra={"cluster": self._cluster, "workers": settings.workers})
         return Reconciler(
             store=self._store,
@@ -236,6 +249,11 @@ class Operator:
             timing=settings.timing,
             jitter=partial(random.uniform, *_JITTER),
         )
+
+    def _own_key(self) -> bytes:
+        if isinstance(self._key, KeyUnavailable):
+            raise self._key
+        return self._key
 
     async def _finish(self, working: asyncio.Task[None], holding: list[asyncio.Task[None]]) -> None:
         """Let the workers finish what they hold, within the grace, for as long as we lead."""

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     """Namespace of the lease; in a cluster, the operator's own."""
     lease_name: str = "reco-operator"
     """Name of the lease."""
+    key_secret: str = "reco-operator-key"  # noqa: S105 - the name, not the secret
+    """Name of the Secret in the lease's namespace that holds the operator's own key; it is made if
+    there is none. From it the operator derives what it and pods of the engine have to agree on."""
     lease_duration: PositiveFloat = 15.0
     """Seconds after which an unrenewed lease may be taken."""
     lease_renew_deadline: PositiveFloat = 10.0

@@ -15,12 +15,16 @@ same, for they are about storage.
 | `DELETE /datasets/<type>` | `{}`, likewise; 503 while there is more: ask again |
 | `DELETE /group` | `{}`, also where it is another's and stays; 503 while there is more: ask again |
 
-Deletions name the owner in `X-Reco-Uid`. What is refused answers `{"message": ...}`.
+Every request but `/healthz`, `/readyz` and `/metrics` must have the group's token in
+`X-Reco-Token`, and is answered 401 without it: the port is open to whoever reaches the pod.
+Deletions name the owner in `X-Reco-Uid`, too. What is refused answers `{"message": ...}`.
 """
 
 import asyncio
 import hashlib
+import hmac
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,7 +39,7 @@ from reco.serving.contents import Contents, InUse
 from reco.serving.http import Application, Message, Receive, Send
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect, meaning
-from reco.serving.server import Pod, run
+from reco.serving.server import Pod, StartError, run
 from reco.storage import (
     Sources,
     StorageError,
@@ -51,13 +55,15 @@ from reco.workload.addresses import (
     METRICS,
     OWNER_HEADER,
     READY,
+    TOKEN_HEADER,
 )
 from reco.workload.results import Outcome
-from reco.workload.tasks import CatalogTask, OnlineStore
+from reco.workload.tasks import TOKEN_VARIABLE, CatalogTask, OnlineStore
 
 logger = logging.getLogger(__name__)
 
 _OWNER_HEADER: Final = OWNER_HEADER.lower().encode()
+_TOKEN_HEADER: Final = TOKEN_HEADER.lower().encode()
 _ETAG: Final = b"etag"
 CHECK_SECONDS: Final = 15.0
 """How often storage is looked at when nobody asks."""
@@ -82,9 +88,10 @@ class _Answer(Exception):  # noqa: N818 - an answer, not a fault
 class Catalog(Application):
     """The catalog's ASGI application."""
 
-    def __init__(self, task: CatalogTask, contents: Contents) -> None:
-        """Answer for one group."""
+    def __init__(self, task: CatalogTask, contents: Contents, token: str) -> None:
+        """Answer for one group whoever knows its token."""
         super().__init__({}, Metrics())
+        self._token = token.encode()
         self._owner = task.group.owner.uid.encode()
         self._contents = contents
         self.store_problem = NOT_ASKED if task.online_store is not None else None
@@ -111,6 +118,7 @@ class Catalog(Application):
             if path == READY:
                 self._check_ready(self.store_problem)
             else:
+                self._check_token(scope)
                 body = orjson.dumps(await asyncio.to_thread(self._chosen(scope)) or {})
         except _Answer as answer:
             status, body = answer.status, orjson.dumps({"message": str(answer)})
@@ -121,11 +129,22 @@ class Catalog(Application):
         except Exception:
             logger.exception("%s %s failed", scope["method"], path)
             status, body = 500, b'{"message":"a fault of the catalog; its log has the traceback"}'
-        self.metrics.requests.labels(f"{scope['method']} /{path.split('/')[1]}", status).inc()
+        self.metrics.requests.labels(self._named(scope["method"], path), status).inc()
         tag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
         if status == 200 and dict(scope["headers"]).get(b"if-none-match") == tag:  # noqa: PLR2004 - OK
             status, body = 304, b""
         await self._send(send, status, body, (_ETAG, tag))
+
+    def _named(self, method: str, path: str) -> str:
+        """Return the name of a request in metrics: one of few, whatever strangers ask for."""
+        root = f"/{path.split('/')[1]}"
+        known = {(method, root) for method, root, _ in self._acts} | {("GET", READY)}
+        return f"{method} {root}" if (method, root) in known else "other"
+
+    def _check_token(self, scope: Message) -> None:
+        given = dict(scope["headers"]).get(_TOKEN_HEADER, b"")
+        if not hmac.compare_digest(given, self._token):
+            raise _Answer(401, f"requests must have the token of this catalog in {TOKEN_HEADER}")
 
     def _check_ready(self, other: str | None = None) -> None:
         problem = "draining" if self.draining else self.problem or other
@@ -174,7 +193,13 @@ def _built(task: CatalogTask) -> Pod:
     storage = task.group.storage
     sources = Sources(task.sources, task.sources_path, apart_from=storage)
     contents = Contents(open_storage(storage), task.group, sources)
-    app = Catalog(task, contents)
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise StartError(
+            Outcome.INVALID_SETTINGS,
+            f"{TOKEN_VARIABLE} is not set: a catalog answers nobody without a token",
+        )
+    app = Catalog(task, contents, token)
     return app, _working(contents, task.online_store, app)
 
 

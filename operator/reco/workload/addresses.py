@@ -23,6 +23,9 @@ CATALOG_DATASETS: Final = "/datasets"
 """DELETE `/datasets/<Type>` removes the dataset's data; answers 503 while there is more."""
 CATALOG_GROUP: Final = "/group"
 """DELETE removes all that the group keeps; answers 503 while there is more."""
+TOKEN_HEADER: Final = "X-Reco-Token"  # noqa: S105 - the name, not the secret
+"""Has the token of the group's catalog. `Authorization` is none: the API server, through which
+catalogs are asked, takes that for itself and passes it on to nobody."""
 OWNER_HEADER: Final = "X-Reco-Uid"
 """Names the group's owner in a deletion."""
 CATALOG_SOURCE: Final = "/source"

@@ -2,7 +2,8 @@
 
 Secrets are no part of it. Credentials of S3 come as `AWS_ACCESS_KEY_ID` and its likes, or from the
 pod's identity; where bulk data has credentials of its own, they have `RECO_SOURCE_` before their
-names. The password of the online store comes as `RECO_ONLINE_STORE_PASSWORD`.
+names. The password of the online store comes as `RECO_ONLINE_STORE_PASSWORD`, the token that a
+catalog wants to be sent as `RECO_CATALOG_TOKEN`.
 """
 
 import os
@@ -15,6 +16,7 @@ from reco.workload.storage import Owner
 
 TASK_VARIABLE: Final = "RECO_TASK"
 PASSWORD_VARIABLE: Final = "RECO_ONLINE_STORE_PASSWORD"  # noqa: S105 - the name, not the secret
+TOKEN_VARIABLE: Final = "RECO_CATALOG_TOKEN"  # noqa: S105 - as above
 SOURCE_PREFIX: Final = "RECO_SOURCE_"
 """What stands before the names of credentials that are for sources alone."""
 SOURCES: Final = "/sources"

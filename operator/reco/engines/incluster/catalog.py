@@ -1,7 +1,9 @@
 """What lies in a group's storage, as its catalog tells: versions, and digests of sources.
 
 The operator has no credentials of the storage; the catalog has, and is asked through the API
-server, so it is reached from wherever the operator runs. One list a group serves every resource.
+server, so it is reached from wherever the operator runs. A pod is asked rather than a Service: why
+pods are not ready is asked of each of them anyway, and so one permission is enough. One list a
+group serves every resource.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -9,8 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
-from reco.engines.incluster.cluster import API
+from reco.cluster.errors import StoreForbidden, StoreNotFound
+from reco.decide.model import ErrorClass, Failure
+from reco.engines.incluster import pods, states
+from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.failures import classed
+from reco.engines.incluster.objects import Manifest, ObjectKey
+from reco.engines.port import EngineError
 from reco.workload.addresses import (
     CATALOG_DATASETS,
     CATALOG_GROUP,
@@ -18,7 +26,8 @@ from reco.workload.addresses import (
     CATALOG_SOURCE,
     CATALOG_VERSIONS,
     OWNER_HEADER,
-    SERVICE_PORT,
+    PORT,
+    TOKEN_HEADER,
     catalog_service,
 )
 from reco.workload.storage import Places, VersionManifest
@@ -75,9 +84,12 @@ class _Answers(Generic[Key, Answer]):
 class Catalogs:
     """The catalogs of all groups of an EngineClass."""
 
-    def __init__(self, api: API, time: Callable[[], float]) -> None:
-        """Ask through `api`; `time` is monotonic seconds."""
-        self._api = api
+    def __init__(
+        self, cluster: Cluster, credentials: Credentials, time: Callable[[], float]
+    ) -> None:
+        """Ask pods in the view of `cluster`; `time` is monotonic seconds."""
+        self._cluster = cluster
+        self._credentials = credentials
         self._time = time
         self._versions: _Answers[tuple[str, str], Versions] = _Answers()
         self._sources: _Answers[tuple[str, str, str], dict[str, Any]] = _Answers()
@@ -153,6 +165,51 @@ class Catalogs:
         self, method: str, namespace: str, group: str, path: str, headers: Mapping[str, str]
     ) -> dict[str, Any]:
         name = catalog_service(group, namespace)
-        root = f"/api/v1/namespaces/{namespace}/services/http:{name}:{SERVICE_PORT}/proxy"
-        with classed(f"{method} catalog {name}"):
-            return await self._api.request(method, f"{root}{path}", headers=headers)
+        operation = f"{method} catalog {name}"
+        pod = self._pod(namespace, name)
+        if pod is None:
+            raise _away(operation, f"no pod of catalog {namespace}/{name} runs: see its Deployment")
+        root = f"/api/v1/namespaces/{namespace}/pods/http:{pod}:{PORT}/proxy"
+        sent = {TOKEN_HEADER: self._credentials.catalog_token(namespace, group), **headers}
+        with classed(operation):
+            try:
+                return await self._cluster.api.request(method, f"{root}{path}", headers=sent)
+            except StoreNotFound as error:  # of the pod: nothing is said of what it tells of
+                raise _away(operation, str(error)) from error
+            except StoreForbidden as error:
+                if TOKEN_HEADER not in str(error):
+                    raise
+                text = (
+                    f"catalog {namespace}/{name} does not know the operator's token. It is about"
+                    f" to be replaced, or its Secret was changed: delete Secret and pod, and both"
+                    f" are made anew ({error})"
+                )
+                raise _away(operation, text) from error
+
+    def _pod(self, namespace: str, name: str) -> str | None:
+        """Return the pod to ask: one that is ready, else one that runs, for it says why not."""
+        catalog = self._cluster.get(ObjectKey("Deployment", namespace, name))
+        if catalog is None:
+            return None
+        owner = str((catalog["metadata"].get("labels") or {}).get(LABEL_OWNER))
+        running = [
+            one
+            for one in self._cluster.owned(owner)
+            if one["kind"] == "Pod" and pods.plays(one, "catalog") and _runs(one)
+        ]
+        chosen = states.ready_pods(running) or running
+        return max(chosen, key=_age)["metadata"]["name"] if chosen else None
+
+
+def _runs(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") == "Running"
+
+
+def _age(pod: Manifest) -> tuple[bool, str]:
+    """Return what is larger for a pod that stays, and for a younger one."""
+    metadata = pod["metadata"]
+    return metadata.get("deletionTimestamp") is None, str(metadata["creationTimestamp"])
+
+
+def _away(operation: str, text: str) -> EngineError:
+    return EngineError(Failure(ErrorClass.TRANSIENT, text, operation, outcome_unknown=True))

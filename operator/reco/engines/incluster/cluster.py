@@ -259,14 +259,6 @@ class Cluster:
                 body=manifest,
             )
 
-    async def delete_secrets(self, namespace: str, owner: str) -> None:
-        """Delete an owner's Secrets, which are never read and so are not in the view."""
-        await self.api.request(
-            "DELETE",
-            collection("Secret", namespace),
-            query={"labelSelector": f"{self._selector},{LABEL_OWNER}={owner}"},
-        )
-
     async def annotate(self, key: ObjectKey, annotations: Mapping[str, str | None]) -> None:
         """Set annotations of an object, and remove those that are None."""
         answer = await self.api.request(

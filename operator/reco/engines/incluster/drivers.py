@@ -41,14 +41,12 @@ class Driver:
     """What has to be deleted elsewhere before the objects."""
 
     def goes_last(self, one: Manifest) -> int:
-        """Return a key that sorts the main object behind the others, and its Service behind it.
+        """Return a key that sorts the main object behind the others.
 
         So whoever answers for what lies elsewhere is there until all of that is deleted.
         """
         kind, role = self.main
-        if not pods.plays(one, role):
-            return 0
-        return 1 if one["kind"] == kind else 2
+        return int(one["kind"] == kind and pods.plays(one, role))
 
     def id_of(self, resource: Resource, references: References) -> str:
         """Return the id of a resource's external object: it follows from names alone."""

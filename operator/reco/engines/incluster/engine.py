@@ -26,11 +26,12 @@ from reco.decide.references import References, blocker, tags_of
 from reco.engines.incluster import pods
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import LABEL_OWNER, Cluster
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.drivers import DRIVERS, Driver
 from reco.engines.incluster.failures import classed
 from reco.engines.incluster.judging import Judged, Seen
 from reco.engines.incluster.known import Known
-from reco.engines.incluster.objects import Manifest, key_of, manifest, within
+from reco.engines.incluster.objects import Manifest, key_of, manifest, reference, within
 from reco.engines.incluster.place import ANNOTATION_TAGS, Place, owner_label
 from reco.engines.incluster.records import OFFERED
 from reco.engines.incluster.rendering import Rendered, manifests
@@ -52,7 +53,7 @@ class InClusterEngine:
         *,
         cluster_id: str,
         time: Callable[[], float],
-        new_secret: Callable[[], str],
+        credentials: Credentials,
     ) -> None:
         """Prepare; `run` starts to look.
 
@@ -61,7 +62,7 @@ class InClusterEngine:
             cluster: its objects.
             cluster_id: marks what lies in storage as this cluster's.
             time: monotonic seconds.
-            new_secret: makes a random password.
+            credentials: derives what is told to pods by Secrets.
 
         Raises:
             ValueError: if the class has no `spec.inCluster`.
@@ -75,9 +76,11 @@ class InClusterEngine:
         )
         self._cluster = cluster
         self._known = Known(
-            Place(settings, self._view, cluster_id), cluster, Catalogs(cluster.api, time), time
+            Place(settings, self._view, cluster_id, credentials),
+            cluster,
+            Catalogs(cluster, credentials, time),
+            time,
         )
-        self._new_secret = new_secret
         self._owners: dict[str, Key] = {}
         self._seen: dict[str, Resource] = {}  # by id, as of the latest look
         self._moving: set[Key] = set()
@@ -116,7 +119,7 @@ class InClusterEngine:
             input=rendered.input,
             once={
                 "id": driver.id_of(resource, references),
-                "secrets": {name: list(keys) for name, keys in rendered.secrets.items()},
+                "secrets": tuple(rendered.secrets),
             },
         )
 
@@ -228,10 +231,11 @@ class InClusterEngine:
         with classed(f"Create{kind}"):
             objects = list(manifests(desired.fields).values())
             await self._check_owner(kind, objects)
-            await self._make_secrets(desired, objects[0])
-            # The object that stands for the whole comes last: it says that all is there.
-            for one in (*objects[1:], objects[0]):
+            for one in objects[1:]:
                 await self._cluster.apply(_annotated(one, tags))
+            await self._make_secrets(desired)
+            # The object that stands for the whole comes last: it says that all is there.
+            await self._cluster.apply(_annotated(objects[0], tags))
         return str(desired.once["id"])
 
     async def _check_owner(self, kind: str, objects: Sequence[Manifest]) -> None:
@@ -240,17 +244,29 @@ class InClusterEngine:
             if found is not None and not _same_owner(found, one):
                 raise _taken(kind, one)
 
-    async def _make_secrets(self, desired: Desired, main: Manifest) -> None:
-        metadata = main["metadata"]
-        for name, keys in desired.once["secrets"].items():
-            secret = manifest(
+    async def _make_secrets(self, desired: Desired) -> None:
+        """Make those Secrets that are not there; one that is stays as it is.
+
+        Each goes along with what owns it, so that nobody need be allowed to delete Secrets.
+        """
+        objects = manifests(desired.fields)
+        main = next(iter(objects.values()))["metadata"]
+        for secret in desired.once["secrets"]:
+            owners = main.get("ownerReferences", [])
+            if secret.goes_with is not None:
+                owner = await self._cluster.find(key_of(objects[secret.goes_with]))
+                if owner is None:
+                    continue  # deleted since: whoever makes it anew makes its Secret, too
+                owners = [reference(owner)]
+            made = manifest(
                 "Secret",
-                metadata["namespace"],
-                name,
-                metadata["labels"],
-                stringData={key: self._new_secret() for key in keys},
+                main["namespace"],
+                secret.name,
+                main["labels"],
+                stringData={secret.key: secret.value},
             )
-            await self._cluster.create_once(secret)
+            made["metadata"]["ownerReferences"] = owners
+            await self._cluster.create_once(made)
 
     async def update(
         self, kind: str, observed: Observed, fields: Mapping[str, Any], desired: Desired
@@ -259,9 +275,9 @@ class InClusterEngine:
         with classed(f"Update{kind}"):
             objects = list(manifests(fields).values())
             await self._check_owner(kind, objects)
-            await self._make_secrets(desired, next(iter(desired.fields.values())))
             for one in objects:
                 await self._cluster.apply(_annotated(one, observed.tags or {}))
+            await self._make_secrets(desired)
 
     async def tag(
         self, kind: str, observed: Observed, set_: Mapping[str, str], remove: Sequence[str]
@@ -287,8 +303,6 @@ class InClusterEngine:
         if driver.delete_before is not None and resource.deleted is not None:
             await driver.delete_before(self._known, resource, observed)
         with classed(f"Delete{kind}"):
-            # Once the objects are gone nobody looks any more, so Secrets go before them.
-            await self._cluster.delete_secrets(resource.key.namespace, owner_label(resource.key))
             for one in sorted(self._objects_of(resource), key=driver.goes_last):
                 await self._cluster.delete(one)
 

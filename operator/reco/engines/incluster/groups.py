@@ -9,6 +9,7 @@ from typing import Any, Final
 from reco.api.in_cluster import ManagedStore, Resources
 from reco.api.resource import Resource
 from reco.api.vocabulary import DeletionPolicy
+from reco.decide import names
 from reco.decide.deletion import policy
 from reco.decide.model import Unsupported
 from reco.decide.references import References
@@ -23,7 +24,7 @@ from reco.engines.incluster.place import (
     store_name,
 )
 from reco.engines.incluster.pods import Program
-from reco.engines.incluster.rendering import Rendered, Rendering
+from reco.engines.incluster.rendering import Rendered, Rendering, Secret
 from reco.workload.addresses import PORT
 from reco.workload.tasks import PASSWORD_VARIABLE, CatalogTask, RuntimeTask
 
@@ -46,20 +47,33 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
         )
     objects = [
         _catalog(place, resource),
-        # Also one that may claim nothing must be reached: to say why, and to let go.
-        pods.service(place, resource, catalog_name(resource), "catalog", ready_or_not=True),
         *_runtime(place, resource),
         _traffic(place, resource),
     ]
+    namespace, name = resource.key.namespace, names.external_name(resource)
+    token = Secret(
+        place.token_secret(resource), "token", place.credentials.catalog_token(namespace, name)
+    )
     managed = place.settings.online_store.managed
     if managed is None:
-        return Rendered(objects, rolls=True)
-    store = _online_store(place, resource, managed)
-    return Rendered([*objects, *store], rolls=True, secrets={store_name(resource): ("password",)})
+        return Rendered(objects, rolls=True, secrets=(token,))
+    store = store_name(resource)
+    password = Secret(
+        store,
+        "password",
+        place.credentials.store_password(namespace, store),
+        goes_with=f"StatefulSet/{store}",
+    )
+    objects += _online_store(place, resource, managed)
+    return Rendered(objects, rolls=True, secrets=(token, password))
 
 
 def _catalog(place: Place, resource: Resource) -> dict[str, Any]:
-    environment = [*place.storage_environment(), *place.source_environment()]
+    environment = [
+        *place.token_environment(resource),
+        *place.storage_environment(),
+        *place.source_environment(),
+    ]
     store = None
     if place.settings.online_store.managed is None:
         store = place.online_store(resource)

@@ -18,7 +18,7 @@ from reco.engines.incluster import pods, serving, states
 from reco.engines.incluster.known import Known, catalog_key
 from reco.engines.incluster.objects import Manifest, ObjectKey
 from reco.engines.incluster.place import group_of
-from reco.engines.incluster.rendering import COMPLETE, ROLLED_OUT
+from reco.engines.incluster.rendering import COMPLETE, MADE, ROLLED_OUT, SECRETS
 from reco.workload import progress
 from reco.workload.addresses import arn, named_in
 from reco.workload.storage import VersionManifest
@@ -71,7 +71,21 @@ async def record(_: Known, __: Seen) -> Judged:
 
 async def group(known: Known, seen: Seen) -> Judged:
     """Judge a group: what of it runs, and what its catalog says of storage and online store."""
-    return await _explained(known, seen, _rolling(seen), "catalog")
+    judged = await _explained(known, seen, _rolling(seen), "catalog")
+    return replace(judged, extra={**judged.extra, SECRETS: _secrets(known, seen)})
+
+
+def _secrets(known: Known, seen: Seen) -> str:
+    """Return `MADE`, or which Secret of the group some pod can't start without."""
+    made = seen.desired.once["secrets"] if seen.desired is not None else ()
+    # Campaigns and trackers of the group are told the same password.
+    waiting = [
+        states.waits(pod) for pod in known.cluster.of_kind("Pod", seen.resource.key.namespace)
+    ]
+    for secret in made:
+        if any(f'secret "{secret.name}" not found' in text for text in waiting):
+            return f"{secret.name} is gone"
+    return MADE
 
 
 async def _explained(known: Known, seen: Seen, judged: Judged, *roles: str) -> Judged:

@@ -54,6 +54,17 @@ def key_of(manifest: Manifest) -> ObjectKey:
     return ObjectKey(manifest["kind"], metadata["namespace"], metadata["name"])
 
 
+def reference(owner: Manifest) -> dict[str, Any]:
+    """Return the reference by which an object says what it goes along with."""
+    metadata = owner["metadata"]
+    return {
+        "apiVersion": APIS[owner["kind"]][0],
+        "kind": owner["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+
+
 def manifest(
     kind: str, namespace: str, name: str, labels: Mapping[str, str], **content: object
 ) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from reco.api.vocabulary import (
 from reco.decide import deletion, names, runs
 from reco.decide.model import EngineView
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER
+from reco.engines.incluster.credentials import Credentials, fingerprint
 from reco.engines.incluster.objects import quantity
 from reco.workload import addresses
 from reco.workload.storage import Owner
@@ -25,6 +26,7 @@ from reco.workload.tasks import (
     S3,
     SOURCE_PREFIX,
     SOURCES,
+    TOKEN_VARIABLE,
     Group,
     OnlineStore,
     Storage,
@@ -47,6 +49,8 @@ class Place:
     view: EngineView
     cluster: str
     """The cluster id, for the mark of ownership in storage."""
+    credentials: Credentials
+    """What is derived for each group."""
 
     def labels(self, resource: Resource, role: str) -> dict[str, str]:
         """Return the labels of a resource's objects."""
@@ -158,6 +162,19 @@ class Place:
             reference = store.password_secret_ref
             return [_secret(PASSWORD_VARIABLE, reference.name, reference.key)]
         return []
+
+    def token_secret(self, group: Resource) -> str:
+        """Return the name of the Secret with the token of a group's catalog.
+
+        Another token, as after the operator's key was lost, is another Secret: one that exists is
+        never changed, and pods that are told of another one are replaced.
+        """
+        token = self.credentials.catalog_token(group.key.namespace, names.external_name(group))
+        return f"{catalog_name(group)}-{fingerprint(token)}"
+
+    def token_environment(self, group: Resource) -> list[dict[str, Any]]:
+        """Return the variable by which a catalog knows whom to answer."""
+        return [_secret(TOKEN_VARIABLE, self.token_secret(group), "token")]
 
     def volumes(self, claim: str | None = None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return volumes and their mounts: the storage's, and a source's where one is named."""

@@ -164,16 +164,12 @@ def deployment(
     return named(place, resource, "Deployment", name, program.role, spec=spec)
 
 
-def service(
-    place: Place, resource: Resource, name: str, role: str, *, ready_or_not: bool = False
-) -> dict[str, Any]:
-    """Return the Service of a Deployment; `ready_or_not` leads to pods that are not ready, too."""
-    spec: dict[str, Any] = {
+def service(place: Place, resource: Resource, name: str, role: str) -> dict[str, Any]:
+    """Return the Service of a Deployment."""
+    spec = {
         "selector": selector(place.labels(resource, role)),
         "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
     }
-    if ready_or_not:
-        spec["publishNotReadyAddresses"] = True
     return named(place, resource, "Service", name, role, spec=spec)
 
 

@@ -141,6 +141,13 @@ def _problem_of(pod: Manifest) -> str | None:
     return None
 
 
+def waits(pod: Manifest) -> str:
+    """Return what containers of a pod wait for before they start, in the kubelet's words."""
+    shown = (pod.get("status") or {}).get("containerStatuses") or ()
+    waiting = [(one.get("state") or {}).get("waiting") or {} for one in shown]
+    return "; ".join(one["message"] for one in waiting if one.get("message"))
+
+
 _NORMAL = ("ContainerCreating", "PodInitializing")
 
 

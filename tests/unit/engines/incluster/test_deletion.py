@@ -15,6 +15,7 @@ from reco.cluster.errors import StoreConflict, StoreNotFound, StoreUnavailable
 from reco.decide.model import Absent, Desired, Observed, State, Waiting
 from reco.decide.references import References
 from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.engine import InClusterEngine
 from reco.engines.port import EngineError
 from tests.support.situations import NOW, resource
@@ -40,11 +41,9 @@ ITEMS = {
         {"name": "GENRE", "type": ["null", "string"], "categorical": True},
     ],
 }
-CATALOG = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/"
-CATALOG_NEEDS = {
-    "/api/v1/namespaces/shop/services/movies-catalog",
-    "/apis/apps/v1/namespaces/shop/deployments/movies-catalog",
-}
+CATALOG = "/api/v1/namespaces/shop/pods/http:movies-catalog-1:8080/proxy/"
+CATALOG_NEEDS = {"/apis/apps/v1/namespaces/shop/deployments/movies-catalog"}
+CREDENTIALS = Credentials(b"k" * 32)
 
 
 class Kubernetes:
@@ -52,6 +51,7 @@ class Kubernetes:
 
     def __init__(self, fails_at: int = 0, *, counts: bool = False, ended: bool = False) -> None:
         self.asked: list[str] = []
+        self.secrets: list[dict[str, Any]] = []
         self._ended = ended
         self._counts = counts
         self.objects: dict[str, dict[str, Any]] = {}
@@ -73,11 +73,14 @@ class Kubernetes:
                 "creationTimestamp": NOW.isoformat(),
             }
             self.objects[path] = sent["body"] | {"metadata": metadata}
+            if path in CATALOG_NEEDS:
+                self._run(metadata)
             if self._ended and "/jobs/" in path:
                 complete = {"type": "Complete", "status": "True"}
                 self.objects[path]["status"] = {"conditions": [complete]}
             return self.objects[path]
         if method == "POST":
+            self.secrets.append(sent["body"])
             return {}
         if "labelSelector" in (sent.get("query") or {}):
             return {"items": [], "metadata": {"resourceVersion": "1"}}
@@ -90,7 +93,9 @@ class Kubernetes:
             raise StoreNotFound(path)
         name = path.removeprefix(CATALOG)
         if method == "DELETE":
-            assert sent["headers"] == {"X-Reco-Uid": "uid-DatasetGroup-movies"}
+            token = CREDENTIALS.catalog_token("shop", "shop_movies")
+            uid = "uid-DatasetGroup-movies"
+            assert sent["headers"] == {"X-Reco-Uid": uid, "X-Reco-Token": token}
             self.asked.append(name)
         if self._counts and name.startswith("snapshots/"):
             raise StoreConflict(f"DELETE {path}: HTTP 409: it is part of the current data")
@@ -106,6 +111,18 @@ class Kubernetes:
             gone["metadata"]["resourceVersion"] = str(self._version)
             self._queue(path.rpartition("/")[0]).put_nowait({"type": "DELETED", "object": gone})
         return {}
+
+    def _run(self, deployment: dict[str, Any]) -> None:
+        """Let there be a pod of the catalog."""
+        pod = {
+            "metadata": deployment | {"name": f"{deployment['name']}-1", "uid": "uid-pod"},
+            "status": {"phase": "Running"},
+        }
+        self.tell("/api/v1/namespaces/shop/pods", pod)
+
+    def tell(self, collection: str, one: dict[str, Any]) -> None:
+        """Let whoever watches a collection hear of a new object."""
+        self._queue(collection).put_nowait({"type": "ADDED", "object": one})
 
     def _queue(self, collection: str) -> asyncio.Queue[dict[str, Any]]:
         return self._news.setdefault(collection, asyncio.Queue())
@@ -132,7 +149,7 @@ async def looking(api: Kubernetes) -> AsyncIterator[InClusterEngine]:
         Cluster(api, "in-cluster", ["shop"]),
         cluster_id="cluster-1",
         time=lambda: 0.0,
-        new_secret=lambda: "secret",
+        credentials=CREDENTIALS,
     )
     running = asyncio.create_task(engine.run(lambda _key: None))
     await engine.capabilities()

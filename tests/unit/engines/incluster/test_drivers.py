@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,19 +10,24 @@ from typing_extensions import override
 
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
-from reco.cluster.errors import StoreNotFound, StoreUnavailable
-from reco.decide.model import Absent, EngineView, State
+from reco.cluster.errors import StoreForbidden, StoreNotFound, StoreUnavailable
+from reco.decide.model import Absent, EngineView, ErrorClass, State
 from reco.engines.incluster.catalog import KEPT_SECONDS, Catalogs
-from reco.engines.incluster.cluster import Cluster
+from reco.engines.incluster.cluster import API, LABEL_OWNER, Cluster
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.drivers import DRIVERS
 from reco.engines.incluster.judging import Judged, Seen
 from reco.engines.incluster.known import Known
 from reco.engines.incluster.place import Place
 from reco.engines.port import EngineError
+from reco.workload.addresses import TOKEN_HEADER
 from reco.workload.storage import VersionManifest
 from tests.support.situations import NOW, condition, resource
 
 SETTINGS = {"storage": {"s3": {"bucket": "reco"}}}
+CREDENTIALS = Credentials(b"k" * 32)
+PODS = "/api/v1/namespaces/shop/pods"
+PROXY = f"{PODS}/http:movies-catalog-1:8080/proxy"
 
 
 class Answers:
@@ -43,8 +49,38 @@ class Answers:
 
 
 def known(api: Answers) -> Known:
-    place = Place(InClusterSettings.model_validate(SETTINGS), EngineView("in-cluster"), "cluster-1")
-    return Known(place, Cluster(api, "in-cluster"), Catalogs(api, lambda: 0.0), lambda: 0.0)
+    settings = InClusterSettings.model_validate(SETTINGS)
+    place = Place(settings, EngineView("in-cluster"), "cluster-1", CREDENTIALS)
+    cluster = with_catalogs(api, "movies")
+    return Known(place, cluster, Catalogs(cluster, CREDENTIALS, lambda: 0.0), lambda: 0.0)
+
+
+def catalog_pod(group: str, number: int = 1, *, ready: bool = True) -> dict[str, Any]:
+    """Return a pod of a group's catalog; a higher number is a younger one."""
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "namespace": "shop",
+            "name": f"{group}-catalog-{number}",
+            "uid": f"{group}-{number}",
+            "resourceVersion": "1",
+            "creationTimestamp": (NOW + timedelta(minutes=number)).isoformat(),
+            "labels": {"app.kubernetes.io/name": "reco-catalog", LABEL_OWNER: group},
+        },
+        "status": {"phase": "Running", "conditions": conditions},
+    }
+
+
+def with_catalogs(api: API, *groups: str) -> Cluster:
+    """Return a view of the catalogs of groups, each with a pod that is ready."""
+    cluster = Cluster(api, "in-cluster")
+    for group in groups:
+        pod = catalog_pod(group)
+        metadata = {**pod["metadata"], "name": f"{group}-catalog"}
+        cluster._take({"kind": "Deployment", "metadata": metadata})
+        cluster._take(pod)
+    return cluster
 
 
 def looked(
@@ -73,10 +109,10 @@ def test_a_person_s_request_to_look_at_a_source_outlives_a_catalog_that_does_not
             return await super().request(method, path)
 
     async def story() -> list[object]:
-        path = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/source?location=s3"
+        path = f"{PROXY}/source?location=s3"
         answers = {path: {"digest": "old"}}
         api = Restarting(answers)
-        catalogs = Catalogs(api, lambda: 0.0)
+        catalogs = known(api).catalogs
 
         async def look(*, fresh: bool) -> object:
             return (await catalogs.source("shop", "shop_movies", "s3", fresh=fresh))["source"]
@@ -95,14 +131,15 @@ def test_a_person_s_request_to_look_at_a_source_outlives_a_catalog_that_does_not
 
 def test_answers_of_groups_that_nobody_asks_about_any_more_are_forgotten() -> None:
     async def story() -> tuple[int, int]:
-        proxy = "/api/v1/namespaces/shop/services/http:group-{}-catalog:80/proxy"
+        proxy = f"{PODS}/http:group-{{}}-catalog-1:8080/proxy"
         numbers = range(5)
         answers: dict[str, dict[str, Any]] = {}
         for number in numbers:
             answers[f"{proxy.format(number)}/versions"] = {"versions": []}
             answers[f"{proxy.format(number)}/source?location=s3"] = {"digest": "1"}
         clock = [0.0]
-        catalogs = Catalogs(Answers(answers), lambda: clock[0])
+        cluster = with_catalogs(Answers(answers), *(f"group-{number}" for number in numbers))
+        catalogs = Catalogs(cluster, CREDENTIALS, lambda: clock[0])
         for number in numbers:
             clock[0] += KEPT_SECONDS / 2
             await catalogs.versions("shop", f"shop_group-{number}")
@@ -110,6 +147,71 @@ def test_answers_of_groups_that_nobody_asks_about_any_more_are_forgotten() -> No
         return len(catalogs._versions._kept), len(catalogs._sources._kept)
 
     assert asyncio.run(story()) == (2, 2)
+
+
+class Sent(Answers):
+    """Remembers what catalogs were sent, and lets one request fail."""
+
+    def __init__(self, *, failing: Exception | None = None) -> None:
+        super().__init__({})
+        self.sent: list[tuple[str, Mapping[str, str]]] = []
+        self.failing = failing
+
+    @override
+    async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        self.sent.append((path, more["headers"]))
+        if self.failing is not None:
+            raise self.failing
+        return {"versions": []}
+
+
+def asked(api: Sent, *pods: dict[str, Any]) -> str:
+    """Ask a catalog that has these pods; return which pod was asked."""
+    cluster = with_catalogs(api, "movies")
+    cluster._remove(catalog_pod("movies"))
+    for pod in pods:
+        cluster._take(pod)
+    catalogs = Catalogs(cluster, CREDENTIALS, lambda: 0.0)
+    asyncio.run(catalogs.versions("shop", "shop_movies"))
+    return api.sent[-1][0].partition("http:")[2].partition(":")[0]
+
+
+def test_a_catalog_is_sent_the_token_of_its_group_alone() -> None:
+    api = Sent()
+
+    asked(api, catalog_pod("movies", 2))
+
+    token = CREDENTIALS.catalog_token("shop", "shop_movies")
+    assert api.sent[0][1] == {TOKEN_HEADER: token}
+    others = [("shop", "shop_books"), ("evil", "shop_movies")]
+    assert token not in {CREDENTIALS.catalog_token(*other) for other in others}
+    assert token != Credentials(b"l" * 32).catalog_token("shop", "shop_movies")
+    assert token == Credentials(b"k" * 32).catalog_token("shop", "shop_movies")
+    assert "kkk" not in repr(CREDENTIALS)
+
+
+def test_a_catalog_s_ready_pod_is_asked_else_one_that_runs() -> None:
+    old, young = catalog_pod("movies", 2), catalog_pod("movies", 3, ready=False)
+    starting = {**catalog_pod("movies", 4), "status": {"phase": "Pending"}}
+
+    assert asked(Sent(), old, young, starting) == "movies-catalog-2"
+    assert asked(Sent(), young, starting) == "movies-catalog-3"
+    with pytest.raises(EngineError, match="no pod of catalog shop/movies-catalog runs"):
+        asked(Sent(), starting)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (StoreNotFound("GET: HTTP 404 NotFound: pods not found"), "pods not found"),
+        (StoreForbidden(f"GET: HTTP 401 : the token in {TOKEN_HEADER}"), "delete Secret and pod"),
+    ],
+)
+def test_what_a_catalog_can_t_tell_is_not_gone_and_no_denial(answer: Exception, text: str) -> None:
+    with pytest.raises(EngineError, match=text) as raised:
+        asked(Sent(failing=answer), catalog_pod("movies", 2))
+
+    assert raised.value.error_class is ErrorClass.TRANSIENT
 
 
 def trained(version: str, recipe: str) -> dict[str, Any]:
@@ -127,7 +229,7 @@ def trained(version: str, recipe: str) -> dict[str, Any]:
 
 
 def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
-    path = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/versions"
+    path = f"{PROXY}/versions"
     versions = [trained("shop_sol-1", "aws-sims"), trained("shop_sol-2", "aws-popularity-count")]
     main = {"kind": "ConfigMap", "data": {"group": "shop_movies", "recipe": "aws-sims"}}
 
@@ -137,7 +239,7 @@ def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
 
 
 def test_r10_a_version_whose_manifest_is_damaged_says_so_instead_of_being_gone() -> None:
-    path = "/api/v1/namespaces/shop/services/http:movies-catalog:80/proxy/versions"
+    path = f"{PROXY}/versions"
     place = "groups/shop_movies/versions/shop_sol/shop_thing"
     damaged = f"s3://reco/{place}/manifest.json is no VersionManifest, the file was damaged"
     other = f"s3://reco/{place}-2/manifest.json is no VersionManifest, the file was damaged"

@@ -9,6 +9,7 @@ from reco.api.resource import Resource
 from reco.api.vocabulary import ANNOTATION_ADOPT_FROM
 from reco.decide.model import EngineView
 from reco.decide.references import References
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.groups import dataset_group
 from reco.engines.incluster.objects import within
 from reco.engines.incluster.place import Place
@@ -24,7 +25,7 @@ GROUP = resource("DatasetGroup", "movies")
 def place(**settings: Any) -> Place:
     storage = {"s3": {"bucket": "reco"}}
     read = InClusterSettings.model_validate({"storage": storage, **settings})
-    return Place(read, EngineView("in-cluster"), "cluster-1")
+    return Place(read, EngineView("in-cluster"), "cluster-1", Credentials(b"k" * 32))
 
 
 def group(of: Resource = GROUP, **settings: Any) -> dict[str, Any]:

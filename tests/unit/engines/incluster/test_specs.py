@@ -11,6 +11,7 @@ from reco.api.resource import Resource, parse
 from reco.api.vocabulary import API_VERSION, DeletionPolicy
 from reco.decide.model import EngineView, Unsupported, Waiting
 from reco.decide.references import References
+from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.drivers import DRIVERS
 from reco.engines.incluster.engine import settings_of
 from reco.engines.incluster.place import Place
@@ -48,7 +49,7 @@ def place(deletion: DeletionPolicy | None = None, **settings: Any) -> Place:
         }
     )
     view = EngineView("here", deletion_policy=deletion)
-    return Place(settings_of(engine_class), view, "cluster-1")
+    return Place(settings_of(engine_class), view, "cluster-1", Credentials(b"k" * 32))
 
 
 class Estate:
