@@ -19,12 +19,13 @@ from reco.engines.incluster import catalog as asking
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, WATCHED, Cluster
 from reco.engines.incluster.credentials import Credentials
-from reco.engines.incluster.objects import APIS, collection, key_of, manifest, reference
+from reco.engines.incluster.objects import APIS, collection, key_of, manifest, reference, within
 from reco.engines.port import EngineError
 from reco.loop.key import operator_key
 from reco.storage import open_storage
 from reco.workload.tasks import TOKEN_VARIABLE, CatalogTask, Group, Storage
 from tests.serving.test_catalog import OWNER, Catalog, put_version
+from tests.unit.engines.incluster.test_specs import objects, place
 
 USER = "system:serviceaccount:reco-system:reco-operator"
 CREDENTIALS = Credentials(b"k" * 32)
@@ -95,6 +96,23 @@ def test_all_that_is_made_can_be_made_watched_changed_and_deleted(
             for found in cluster.owned("owner"):
                 await cluster.delete(found)
             watching.cancel()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("settings", [{}, {"onlineStore": {"url": "redis://valkey:6379"}}])
+def test_a_group_s_objects_are_found_as_they_were_wanted(
+    installed: ControlPlane, namespace: str, settings: dict[str, Any]
+) -> None:
+    made = objects("DatasetGroup", place(**settings))
+    made = [{**one, "metadata": {**one["metadata"], "namespace": namespace}} for one in made]
+
+    async def scenario() -> None:
+        async with as_operator(installed) as api:
+            cluster = Cluster(api, namespace, (namespace,))
+            for one in made:
+                await cluster.apply(one)
+                assert within(one, cluster.get(key_of(one))) == one
 
     asyncio.run(scenario())
 

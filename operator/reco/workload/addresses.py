@@ -11,6 +11,8 @@ from typing import Final
 PORT: Final = 8080
 """Where every pod of ours listens, for requests, health and metrics alike."""
 SERVICE_PORT: Final = 80
+STORE_PORT: Final = 6379
+"""Where a managed online store listens."""
 HEALTH: Final = "/healthz"
 READY: Final = "/readyz"
 METRICS: Final = "/metrics"

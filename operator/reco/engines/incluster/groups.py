@@ -13,7 +13,7 @@ from reco.decide import names
 from reco.decide.deletion import policy
 from reco.decide.model import Unsupported
 from reco.decide.references import References
-from reco.engines.incluster import pods
+from reco.engines.incluster import pods, traffic
 from reco.engines.incluster.objects import quantity
 from reco.engines.incluster.place import (
     Place,
@@ -25,10 +25,9 @@ from reco.engines.incluster.place import (
 )
 from reco.engines.incluster.pods import Program
 from reco.engines.incluster.rendering import Rendered, Rendering, Secret
-from reco.workload.addresses import PORT
+from reco.workload.addresses import PORT, STORE_PORT
 from reco.workload.tasks import PASSWORD_VARIABLE, CatalogTask, RuntimeTask
 
-STORE_PORT: Final = 6379
 _SMALL: Final = Resources(cpu="50m", memory="256Mi")
 _STORE: Final = Resources(cpu="100m", memory="512Mi")
 
@@ -48,7 +47,7 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
     objects = [
         _catalog(place, resource),
         *_runtime(place, resource),
-        _traffic(place, resource),
+        *traffic.policies(place, resource),
     ]
     namespace, name = resource.key.namespace, names.external_name(resource)
     token = Secret(
@@ -80,6 +79,7 @@ def _catalog(place: Place, resource: Resource) -> dict[str, Any]:
         environment += place.store_environment(resource)
     program = Program(
         role="catalog",
+        group=resource,
         arguments=("serve", "catalog"),
         task=CatalogTask(
             group=place.claimant(resource),
@@ -99,6 +99,7 @@ def _runtime(place: Place, resource: Resource) -> list[dict[str, Any]]:
     name = runtime_name(resource)
     program = Program(
         role="runtime",
+        group=resource,
         arguments=("serve", "runtime"),
         task=RuntimeTask(namespace=resource.key.namespace, port=PORT),
         placement=place.settings.events,
@@ -143,7 +144,7 @@ def _online_store(place: Place, resource: Resource, store: ManagedStore) -> list
                 "whenScaled": "Retain",
             },
             "template": {
-                "metadata": {"labels": labels},
+                "metadata": {"labels": place.pod_labels(resource, "online-store", resource)},
                 "spec": pods.pod_spec(place, place.settings.events)
                 | {
                     "terminationGracePeriodSeconds": 60,
@@ -208,26 +209,3 @@ def _valkey(place: Place, resource: Resource, store: ManagedStore) -> dict[str, 
         "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
-
-
-def _traffic(place: Place, resource: Resource) -> dict[str, Any]:
-    """Let only pods of reco's reach the online store."""
-    labels = place.labels(resource, "online-store")
-    of_ours = {"app.kubernetes.io/managed-by": labels["app.kubernetes.io/managed-by"]}
-    return pods.named(
-        place,
-        resource,
-        "NetworkPolicy",
-        store_name(resource),
-        "online-store",
-        spec={
-            "podSelector": {"matchLabels": pods.selector(labels)},
-            "policyTypes": ["Ingress"],
-            "ingress": [
-                {
-                    "from": [{"podSelector": {"matchLabels": of_ours}}],
-                    "ports": [{"port": STORE_PORT, "protocol": "TCP"}],
-                }
-            ],
-        },
-    )

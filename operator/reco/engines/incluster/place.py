@@ -32,6 +32,8 @@ from reco.workload.tasks import (
     Storage,
 )
 
+LABEL_GROUP = f"{GROUP}/dataset-group"
+"""On pods: the label of the DatasetGroup that they work for, whatever they were made for."""
 ANNOTATION_TAGS = f"{GROUP}/tags"
 """A user's tags, as JSON: their keys need not be keys of annotations."""
 RELEASED_IMAGE = "ghcr.io/reco-dev/reco-engine"
@@ -61,6 +63,10 @@ class Place:
             LABEL_CLASS: self.view.class_name,
             LABEL_OWNER: owner_label(resource.key),
         }
+
+    def pod_labels(self, resource: Resource, role: str, group: Resource) -> dict[str, str]:
+        """Return the labels of a resource's pods."""
+        return self.labels(resource, role) | {LABEL_GROUP: owner_label(group.key)}
 
     def owned(self, resource: Resource, *, holds_data: bool = False) -> list[dict[str, Any]]:
         """Return the owner references of a resource's objects: Kubernetes deletes what has one.
@@ -216,6 +222,11 @@ def catalog_name(group: Resource) -> str:
 def runtime_name(group: Resource) -> str:
     """Return the name of a group's runtime, which answers for all its campaigns."""
     return addresses.service_of(names.external_name(group), group.key.namespace, "runtime")
+
+
+def policy_name(group: Resource, what: str) -> str:
+    """Return the name of one of a group's network policies."""
+    return addresses.service_of(names.external_name(group), group.key.namespace, what)
 
 
 def group_of(lineage: Sequence[Resource]) -> Resource:

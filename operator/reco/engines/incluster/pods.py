@@ -34,6 +34,8 @@ class Program:
     """What a pod runs."""
 
     role: str
+    group: Resource
+    """The DatasetGroup that it works for."""
     arguments: Sequence[str]
     """Of the command `reco`."""
     task: Task
@@ -66,7 +68,7 @@ def template(
     if serves:
         container |= _serving()
     return {
-        "metadata": {"labels": place.labels(resource, program.role)},
+        "metadata": {"labels": place.pod_labels(resource, program.role, program.group)},
         "spec": pod_spec(place, program.placement)
         | {
             "containers": [container],

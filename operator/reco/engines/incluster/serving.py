@@ -44,6 +44,7 @@ def campaign(resource: Resource, references: References, place: Place) -> Render
     group = group_of(references.lineage)
     program = Program(
         role="ranker",
+        group=group,
         arguments=("serve", "ranker"),
         task=RankerTask(
             group=place.group(group),
@@ -144,6 +145,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
     datasets, fields = _datasets(references)
     collectors = Program(
         role="collector",
+        group=group,
         arguments=("serve", "collector"),
         task=CollectorTask(
             group=place.claimant(group),
@@ -159,6 +161,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
     )
     consumers = Program(
         role="consumer",
+        group=group,
         arguments=("serve", "consumer"),
         task=ConsumerTask(group=place.claimant(group), online_store=store, port=PORT),
         placement=place.settings.events,

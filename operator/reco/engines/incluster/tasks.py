@@ -38,11 +38,13 @@ def dataset_import_job(resource: Resource, references: References, place: Place)
         return Waiting(f"the Schema of {dataset.key} does not exist")
     volume = spec.source.persistent_volume_claim
     source = spec.source.s3 or f"file://{SOURCES}/{volume.path}"
+    group = group_of(references.lineage)
     program = Program(
         role="import",
+        group=group,
         arguments=("job", "import"),
         task=ImportTask(
-            group=place.group(group_of(references.lineage)),
+            group=place.group(group),
             job=names.external_name(resource),
             type=dataset.spec.type.value,
             mode=spec.mode.value,
@@ -67,11 +69,13 @@ def solution_version(resource: Resource, references: References, place: Place) -
     events = events_of(solution)
     placement = place.settings.training
     limit = memory_limit(resources(placement.resources, _TRAIN))
+    group = group_of(references.lineage)
     program = Program(
         role="train",
+        group=group,
         arguments=("job", "train"),
         task=TrainTask(
-            group=place.group(group_of(references.lineage)),
+            group=place.group(group),
             solution=names.external_name(solution),
             version=names.external_name(resource),
             recipe=recipe.name,
