@@ -174,7 +174,9 @@ def _judge(task: ImportTask, findings: _Findings) -> None:
 
 def _files(task: ImportTask) -> tuple[Source, Sequence[Entry]]:
     with _readable():
-        sources = Sources(task.sources, task.sources_path, apart_from=task.group.storage)
+        sources = Sources(
+            task.sources, task.sources_path, apart_from=task.group.storage, group=task.group.name
+        )
         source = sources.open(task.source)
         return source, list(source.files())
 

@@ -191,7 +191,7 @@ def serve(task: CatalogTask) -> int:
 
 def _built(task: CatalogTask) -> Pod:
     storage = task.group.storage
-    sources = Sources(task.sources, task.sources_path, apart_from=storage)
+    sources = Sources(task.sources, task.sources_path, apart_from=storage, group=task.group.name)
     contents = Contents(open_storage(storage), task.group, sources)
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:

@@ -136,6 +136,10 @@ class FolderStore:
             with self._classed(key, "deleted"):
                 self._prune(folder)
 
+    def resolved(self, key: str) -> str:
+        """Return the key of what a key leads to by symbolic links and dots."""
+        return os.path.relpath(os.path.realpath(self._root / key), self._real)
+
     def _below(self, folder: Path) -> Iterator[Entry]:
         for path, _, names in os.walk(folder, onerror=_unless_absent, followlinks=True):
             for name in names:

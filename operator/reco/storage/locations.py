@@ -1,16 +1,16 @@
 """From what a task says to where files are: the group's storage, and sources of bulk data."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from reco.storage.apart import Parts, Proof, meets, parts_of, refusal, root_of, same_place
 from reco.storage.folder import FolderStore
-from reco.storage.port import AccessDenied, Entry, NotFound, ObjectStore
+from reco.storage.port import Entry, NotFound, ObjectStore
 from reco.storage.s3 import S3Store, client_of
-from reco.workload.storage import GROUPS
 from reco.workload.tasks import S3, SOURCE_PREFIX, SOURCES, Storage
 
 _NEGLECTED: Final = ("_", ".")
@@ -38,13 +38,30 @@ class Source:
     """As the user wrote it."""
     store: ObjectStore
     key: str
+    proof: Proof | None = None
+    """By which storage of ours is known again, in which no source may lie."""
+    resolved: Callable[[str], str] = str
+    """Returns the key of what a key leads to."""
 
     def files(self) -> Iterator[Entry]:
         """Give the file, or all files below the prefix in the order of their names.
 
         Raises:
             NotFound: there is none.
+            AccessDenied: it lies in storage of ours, or above it.
+            StorageError: it did not answer.
         """
+        kept = self.proof.root if self.proof and self.proof.shown_by(self.store) else None
+        self._check_apart(self.key, kept)
+        for entry in self._files():
+            self._check_apart(entry.key, kept)
+            yield entry
+
+    def _check_apart(self, key: str, kept: Parts | None) -> None:
+        if kept is not None and meets(parts_of(self.resolved(key)), kept):
+            raise refusal(self.location, f"{'/'.join(kept)}/")
+
+    def _files(self) -> Iterator[Entry]:
         one = self.store.find(self.key) if self.key and not self.location.endswith("/") else None
         if one is not None:
             yield one
@@ -71,6 +88,7 @@ class Sources:
         folder: str = SOURCES,
         *,
         apart_from: Storage | None = None,
+        group: str | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Say at which S3 endpoint, and below which folder, locations may lie.
@@ -80,10 +98,13 @@ class Sources:
             folder: the folder.
             apart_from: storage of ours, in which no source may lie: credentials may be the same,
                 and what other groups keep is none of this one's business.
+            group: external name of a group that is kept there: its own file is the proof that a
+                source by another name is that storage.
             environment: has credentials for sources alone, as `SOURCE_PREFIX` says.
         """
         self._s3 = s3
-        self._apart_from = apart_from.s3 if apart_from is not None else None
+        self._apart_from = apart_from or Storage()
+        self._group = group
         self._folder = Path(folder)
         self._credentials = {
             name.removeprefix(SOURCE_PREFIX): value
@@ -101,27 +122,27 @@ class Sources:
         parts = urlsplit(location, allow_fragments=False)
         if parts.scheme == "s3" and parts.netloc:
             # A key is taken as it stands: `?` and `%` are letters of it.
-            key = location.removeprefix(f"s3://{parts.netloc}").strip("/")
+            key = location.partition("://")[2].removeprefix(parts.netloc).strip("/")
             s3 = self._s3.model_copy(update={"bucket": parts.netloc, "prefix": ""})
-            self._check_apart(location, s3, key)
-            return Source(location, S3Store(s3, client_of(s3, self._credentials)), key)
-        path = Path(unquote(location.removeprefix("file://")))
+            store = S3Store(s3, client_of(s3, self._credentials))
+            ours = self._apart_from.s3
+            if ours is None:
+                return Source(location, store, key)
+            if same_place(ours, s3, parts_of(key)):
+                raise refusal(location, f"s3://{ours.bucket}/{'/'.join(root_of(ours.prefix))}/")
+            return Source(location, store, key, self._proof(ours.prefix))
+        path = Path(unquote(location.partition("://")[2]))
         if parts.scheme == "file" and path.is_relative_to(self._folder):
             key = path.relative_to(self._folder).as_posix()
-            return Source(location, FolderStore(self._folder), "" if key == "." else key)
+            folder = FolderStore(self._folder)
+            proof = self._proof() if self._apart_from.path else None
+            return Source(location, folder, "" if key == "." else key, proof, folder.resolved)
         raise NotFound(
             f"{location} is no location of data: write s3://bucket/file-or-prefix, or "
             f"file://{self._folder}/path on a mounted volume"
         )
 
-    def _check_apart(self, location: str, s3: S3, key: str) -> None:
-        ours = self._apart_from
-        if ours is None or (ours.endpoint_url, ours.bucket) != (s3.endpoint_url, s3.bucket):
-            return
-        root = f"{ours.prefix.strip('/')}/{GROUPS}/".lstrip("/")
-        asked = f"{key}/" if key else ""
-        if asked.startswith(root) or root.startswith(asked):
-            raise AccessDenied(
-                f"{location} may not be read: s3://{ours.bucket}/{root} is where dataset groups "
-                f"are kept. Name a prefix apart from it"
-            )
+    def _proof(self, prefix: str = "") -> Proof | None:
+        if self._group is None:
+            return None
+        return Proof(open_storage(self._apart_from), self._group, prefix)
