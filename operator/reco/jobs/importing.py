@@ -12,16 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 
 from reco.jobs import checks, snapshots, tables
 from reco.jobs.progress import Progress
 from reco.jobs.running import Refused
-from reco.storage import AccessDenied, Entry, NotFound, Source, Sources, claim, open_storage, write
+from reco.storage import (
+    AccessDenied,
+    Entry,
+    NotFound,
+    ObjectStore,
+    Source,
+    Sources,
+    claim,
+    digest_of_source,
+    open_storage,
+    write,
+)
 from reco.workload.results import Outcome, Result
-from reco.workload.storage import Places, SnapshotManifest
+from reco.workload.storage import Places, SnapshotManifest, job_of, run_name
 from reco.workload.tasks import ImportTask
 
 _SHOWN: Final = 10
@@ -74,51 +85,125 @@ class _Counted:
 
 
 def run(task: ImportTask, progress: Progress, now: Callable[[], datetime] = _now) -> Result:
-    """Import, or finish an import that broke off, or say how it ended before."""
+    """Import, or finish an import that broke off, or say how it ended before.
+
+    A job that was asked for anew imports anew, though one of its name did so before: the data may
+    have been replaced since.
+    """
     store, places = open_storage(task.group.storage), Places(task.group.name)
     claim(store, task.group)
-    manifest = snapshots.manifest_of(store, places, task.type, task.job)
+    name, manifest = _run_of(task, store, places)
     if manifest is None:
-        folder = places.snapshot(task.type, task.job)
-        incremental = task.mode == "Incremental"
-        if incremental and not snapshots.current(store, places, task.type):
-            raise Refused(
-                Outcome.INVALID_DATA,
-                f"An incremental import needs data of an earlier full import in dataset "
-                f"{task.type}: import with mode Full first",
-            )
-        store.delete(*(entry.key for entry in store.entries(folder)))
-        findings, schema = _Findings(), checks.schema_of(task.fields)
-        with snapshots.PartWriter.into(store, folder, schema) as writer:
-            _read(task, findings, writer, progress)
-            _judge(task, findings)
-            progress("writing", 0.95)
-            parts = writer.finish()
-        manifest = SnapshotManifest(
-            job=task.job,
-            type=task.type,
-            mode=task.mode,
-            source=task.source,
-            created=now(),
-            rows=findings.rows,
-            columns={one.name: str(one.type) for one in schema},
-            categorical=tuple(one.name for one in task.fields if one.categorical),
-            parts=parts,
-        )
-        write(store, places.snapshot_manifest(task.type, task.job), manifest)
-    snapshots.enter(store, places, manifest)
+        manifest = _imported(task, name, store, places, progress, now)
+    counting = snapshots.enter(store, places, manifest)
     progress("done", 1.0)
-    return Result(
-        outcome=Outcome.SUCCEEDED,
-        message=f"{manifest.rows} rows of {manifest.source}",
-        details={"rows": manifest.rows, "rejectedRows": manifest.rejected_rows},
+    message = f"{manifest.rows} rows of {manifest.source}"
+    details: dict[str, Any] = {
+        "rows": manifest.rows,
+        "rejectedRows": manifest.rejected_rows,
+    }
+    if all(one.job != manifest.job for one in counting):
+        message += f"; {counting[-1].job} was asked for later and counts instead"
+        details["counts"] = False
+    return Result(outcome=Outcome.SUCCEEDED, message=message, details=details)
+
+
+def _run_of(
+    task: ImportTask, store: ObjectStore, places: Places
+) -> tuple[str, SnapshotManifest | None]:
+    """Return the name of the run that is asked for, and its manifest if it has ended."""
+    first = snapshots.manifest_of(store, places, task.type, task.job)
+    if first is None:
+        return task.job, None
+    if task.asked is not None:
+        if task.asked <= first.since:
+            return task.job, first
+        run = f"{task.asked.astimezone(UTC):%Y%m%dT%H%M%S%f}"
+    else:
+        # Nobody says when it was asked for: other data under the same name is another wish.
+        there = _digest(task)
+        if there is None or there == first.digest:
+            return task.job, first
+        run = there[:16]
+    name = run_name(task.job, run)
+    done = snapshots.manifest_of(store, places, task.type, name)
+    return (name, done) if done is not None else _unless_there(task, name, store, places)
+
+
+def _unless_there(
+    task: ImportTask, name: str, store: ObjectStore, places: Places
+) -> tuple[str, SnapshotManifest | None]:
+    """Leave what counts as it is, where it is all that is asked for.
+
+    A source that is no longer there has nothing newer: so an estate is built anew from its
+    manifests.
+    """
+    counting = snapshots.current(store, places, task.type)
+    if counting and task.mode == "Full":
+        newest = counting[-1]
+        was = (job_of(newest.job), newest.mode, newest.source, newest.columns)
+        asked = (task.job, task.mode, task.source, _columns(task))
+        if was == asked and _digest(task) in {newest.digest, None}:
+            return newest.job, newest
+    return name, None
+
+
+def _imported(
+    task: ImportTask,
+    name: str,
+    store: ObjectStore,
+    places: Places,
+    progress: Progress,
+    now: Callable[[], datetime],
+) -> SnapshotManifest:
+    """Read and keep what is asked for."""
+    folder = places.snapshot(task.type, name)
+    if task.mode == "Incremental" and not snapshots.current(store, places, task.type):
+        raise Refused(
+            Outcome.INVALID_DATA,
+            f"An incremental import needs data of an earlier full import in dataset "
+            f"{task.type}: import with mode Full first",
+        )
+    store.delete(*(entry.key for entry in store.entries(folder)))
+    findings, schema = _Findings(), checks.schema_of(task.fields)
+    with snapshots.PartWriter.into(store, folder, schema) as writer:
+        digest = _read(task, findings, writer, progress)
+        _judge(task, findings)
+        progress("writing", 0.95)
+        parts = writer.finish()
+    manifest = SnapshotManifest(
+        job=name,
+        type=task.type,
+        mode=task.mode,
+        source=task.source,
+        created=now(),
+        asked=task.asked,
+        digest=digest,
+        rows=findings.rows,
+        columns=_columns(task),
+        categorical=tuple(one.name for one in task.fields if one.categorical),
+        parts=parts,
     )
+    write(store, places.snapshot_manifest(task.type, name), manifest)
+    return manifest
+
+
+def _columns(task: ImportTask) -> dict[str, str]:
+    return {one.name: str(one.type) for one in checks.schema_of(task.fields)}
+
+
+def _digest(task: ImportTask) -> str | None:
+    """Return the digest of what lies at the source now; None where nothing can be read."""
+    try:
+        return digest_of_source(_files(task)[1])
+    except Refused:
+        return None
 
 
 def _read(
     task: ImportTask, findings: _Findings, writer: snapshots.PartWriter, progress: Progress
-) -> None:
-    """Read and check all files; once a row is bad, only to count."""
+) -> str:
+    """Read and check all files, once a row is bad only to count; return their digest."""
     source, files = _files(task)
     total = sum(entry.size for entry in files)
     before = 0
@@ -131,6 +216,7 @@ def _read(
                 writer.add(good)
             progress("reading", 0.95 * (before + file.position()) / total)
         before += entry.size
+    return digest_of_source(files)
 
 
 def _checked(

@@ -136,19 +136,19 @@ def with_snapshot(
 ) -> list[SnapshotManifest]:
     """Return what counts once an import has ended, whenever that is noticed.
 
-    A Full import replaces what is older than itself, an Incremental one adds to it; neither counts
-    if a newer Full one does.
+    A Full import replaces what was asked for before it, an Incremental one adds to that; neither
+    counts if a Full one counts that was asked for later.
     """
     if any(one.job == new.job for one in counting):
         return list(counting)
-    if any(one.mode == "Full" and one.created > new.created for one in counting):
+    if any(one.mode == "Full" and one.since > new.since for one in counting):
         return list(counting)
-    kept = [one for one in counting if new.mode != "Full" or one.created > new.created]
-    return sorted([*kept, new], key=lambda one: one.created)
+    kept = [one for one in counting if new.mode != "Full" or one.since > new.since]
+    return sorted([*kept, new], key=lambda one: one.since)
 
 
-def enter(store: ObjectStore, places: Places, new: SnapshotManifest) -> None:
-    """Make an import count, beside what others enter meanwhile.
+def enter(store: ObjectStore, places: Places, new: SnapshotManifest) -> Sequence[SnapshotManifest]:
+    """Make an import count, beside what others enter meanwhile; return what counts then.
 
     Raises:
         Corrupt: what counts is damaged.
@@ -162,14 +162,14 @@ def enter(store: ObjectStore, places: Places, new: SnapshotManifest) -> None:
         before = _named(store, places, new.type, named)
         after = with_snapshot(before, new)
         if after == before:
-            return
+            return after
         content = encode(CurrentData(snapshots=tuple(one.job for one in after)))
         if was is None:
             entered = store.put_if_absent(key, content)
         else:
             entered = store.replace(key, was, content)
         if entered:
-            return
+            return after
     raise Unavailable(
         f"{store.location}/{key} changed {_ATTEMPTS} times while {new.job} was to be entered: "
         f"trying again may help"

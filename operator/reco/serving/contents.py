@@ -4,11 +4,10 @@ A list costs a call for each thousand files; manifests are read once, for they n
 their place in the list says that they are the same.
 """
 
-import hashlib
 import time
 from collections.abc import Iterable
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from reco.storage import (
     Corrupt,
@@ -17,13 +16,24 @@ from reco.storage import (
     Sources,
     StorageError,
     claim,
+    digest_of_source,
     read,
 )
 from reco.storage.versions import drop_version
 from reco.workload.claims import name_of
-from reco.workload.storage import MANIFEST, CurrentData, Owner, Places, SnapshotManifest, Stored
+from reco.workload.storage import (
+    MANIFEST,
+    CurrentData,
+    Owner,
+    Places,
+    SnapshotManifest,
+    Stored,
+    job_of,
+)
 from reco.workload.storage import VersionManifest as Version
 from reco.workload.tasks import Group
+
+Document = TypeVar("Document", bound=Stored)
 
 _INTERACTIONS: Final = "Interactions"
 _AT_ONCE: Final = 1000
@@ -77,20 +87,19 @@ class Contents:
 
     def snapshots(self) -> dict[str, Any]:
         """Return all snapshots, and what is damaged among them."""
-        return self._manifests("snapshots", f"{self._places.root}/datasets", SnapshotManifest)
+        return self._manifests("snapshots", self._snapshots, SnapshotManifest)
+
+    @property
+    def _snapshots(self) -> str:
+        return f"{self._places.root}/datasets"
 
     def source(self, location: str) -> dict[str, Any]:
         """Return a digest of names, sizes and versions of a source's files, or the problem."""
-        digest = hashlib.sha256()
-        objects = 0
         try:
-            source = self._sources.open(location)
-            for entry in source.files():
-                digest.update(f"{entry.key}\0{entry.size}\0{entry.version}\n".encode())
-                objects += 1
+            found = list(self._sources.open(location).files())
         except StorageError as error:
             return {"problem": str(error)}
-        return {"digest": digest.hexdigest(), "objects": objects}
+        return {"digest": digest_of_source(found), "objects": len(found)}
 
     def delete_version(self, solution: str, version: str) -> None:
         """Delete a version, and its model unless another names it; raises as `check`."""
@@ -98,24 +107,28 @@ class Contents:
         drop_version(self._store, self._places, solution, version)
 
     def delete_snapshot(self, type_: str, job: str) -> None:
-        """Delete an import's rows, if the group is ours.
+        """Delete the rows of all runs of an import that do not count, if the group is ours.
 
         Raises:
-            InUse: they count.
+            InUse: those of one count.
             StorageError: storage fails.
         """
         if not self._is_ours():
             return
         current = read(self._store, self._places.current(type_), CurrentData)
-        if current is not None and job in current.snapshots:
+        counting = current.snapshots if current is not None else ()
+        manifests = self._found("snapshots", self._snapshots, SnapshotManifest)
+        runs = {one.job for one in manifests if (one.type, job_of(one.job)) == (type_, job)}
+        for name in sorted({job, *runs}.difference(counting)):
+            # The manifest first: without it nothing of the rest counts.
+            self._store.delete(self._places.snapshot_manifest(type_, name))
+            folder = self._places.snapshot(type_, name)
+            self._store.delete(*(entry.key for entry in self._store.entries(folder)))
+        if any(job_of(name) == job for name in counting):
             raise InUse(
                 f"{job} is part of the current data of {type_}: import with mode Full first, then "
                 f"it can be deleted"
             )
-        # The manifest first: without it nothing of the rest counts.
-        self._store.delete(self._places.snapshot_manifest(type_, job))
-        folder = self._places.snapshot(type_, job)
-        self._store.delete(*(entry.key for entry in self._store.entries(folder)))
 
     def delete_dataset(self, type_: str, seconds: float = _SECONDS) -> bool:
         """Delete a dataset's data, imported and streamed, as `delete_group` does.
@@ -162,20 +175,35 @@ class Contents:
                 return True
 
     def _manifests(self, name: str, folder: str, document: type[Stored]) -> dict[str, Any]:
-        before, known = self._known.get(name, {}), {}
-        damaged = []
+        damaged: list[str] = []
+        found = self._found(name, folder, document, damaged)
+        told = [manifest.model_dump(mode="json") for manifest in found]
+        return {name: told, "damaged": damaged} if damaged else {name: told}
+
+    def _found(
+        self,
+        name: str,
+        folder: str,
+        document: type[Document],
+        damaged: list[str] | None = None,
+    ) -> list[Document]:
+        """Return the manifests below a folder; note in `damaged` what can't be read."""
+        before = self._known.get(name, {})
+        known: dict[str, tuple[str, Stored]] = {}
+        found = []
         for entry in self._store.entries(folder):
             if not entry.key.endswith(MANIFEST):
                 continue
             version, manifest = before.get(entry.key, ("", None))
-            if version != entry.version:
+            if version != entry.version or not isinstance(manifest, document):
                 try:
                     manifest = read(self._store, entry.key, document)
                 except Corrupt as error:
-                    damaged.append(str(error))
+                    if damaged is not None:
+                        damaged.append(str(error))
                     continue
             if manifest is not None:
                 known[entry.key] = (entry.version, manifest)
+                found.append(manifest)
         self._known[name] = known
-        found = [manifest.model_dump(mode="json") for _, manifest in known.values()]
-        return {name: found, "damaged": damaged} if damaged else {name: found}
+        return found

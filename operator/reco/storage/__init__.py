@@ -15,7 +15,7 @@ from reco.storage.groups import (
     read,
     write,
 )
-from reco.storage.locations import Source, Sources, open_storage
+from reco.storage.locations import Source, Sources, digest_of_source, open_storage
 from reco.storage.port import (
     AccessDenied,
     Entry,
@@ -39,6 +39,7 @@ __all__ = [
     "claim",
     "decode",
     "digest_of",
+    "digest_of_source",
     "download_checked",
     "encode",
     "open_storage",

@@ -1,7 +1,8 @@
 """From what a task says to where files are: the group's storage, and sources of bulk data."""
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,14 @@ def open_storage(storage: Storage) -> ObjectStore:
     if storage.path:
         return FolderStore(Path(storage.path))
     raise ValueError("storage needs either s3.bucket or path")
+
+
+def digest_of_source(entries: Iterable[Entry]) -> str:
+    """Return a digest that changes with names, sizes and versions of a source's files."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.key}\0{entry.size}\0{entry.version}\n".encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class Result(BaseModel):
     message: str = ""
     """For a person to read: what happened, and what to change."""
     details: dict[str, Any] = Field(default_factory=dict)
-    """Import: `rows`, `rejectedRows`, `badRows` (the first ten, as `file`, `line`, `reason`).
+    """Import: `rows`, `rejectedRows`, `badRows` (the first ten, as `file`, `line`, `reason`),
+    `counts` (false) where data counts that was asked for later.
     Training: `artifact`, `metrics`, `trainingSeconds`; out of memory: `predictedBytes`,
     `memoryLimit`."""
 

@@ -5,7 +5,7 @@ Everything of a dataset group lies below `groups/<external name of the group>/`:
 | key | what it is |
 | --- | --- |
 | `group.json` | whose the group is (`Owner`); written first, never by anybody else |
-| `datasets/<Type>/snapshots/<job>/manifest.json` | one import (`SnapshotManifest`) |
+| `datasets/<Type>/snapshots/<job>/manifest.json` | one run of an import (`SnapshotManifest`) |
 | `datasets/<Type>/snapshots/<job>/part-00000.parquet` | its rows |
 | `datasets/<Type>/current.json` | which snapshots count, oldest first (`CurrentData`) |
 | `events/<day>/<first id>-<last id>-<digest>.parquet` | streamed events, columns `EVENT_COLUMNS` |
@@ -14,7 +14,8 @@ Everything of a dataset group lies below `groups/<external name of the group>/`:
 | `versions/<solution>/<version>/manifest.json` | one trained version (`VersionManifest`) |
 | `artifacts/<sha256>.model` | a trained model, named by the digest of its bytes |
 
-`<job>`, `<solution>` and `<version>` are external names; a slash in one becomes `%2F`, and one of
+`<job>`, `<solution>` and `<version>` are external names, and of a further run of a job `<job>.` with
+what tells it from others; a slash in one becomes `%2F`, and one of
 more than 200 letters is cut. A manifest is written last: what has none is unfinished and counts for
 nothing.
 """
@@ -85,15 +86,22 @@ class Owner(Stored):
 
 
 class SnapshotManifest(Stored):
-    """One import of bulk data."""
+    """One run of an import of bulk data."""
 
     job: str
+    """The name of the run: the job's for its first, see `run_name`."""
     type: str
     """`Interactions`, `Items`, `Users`, ..."""
     mode: str
     """`Full` or `Incremental`."""
     source: str
     created: datetime
+    """When it ended."""
+    asked: datetime | None = None
+    """When somebody or something asked for it, where that is known. Of two runs that one counts
+    which was asked for later, whichever ends first."""
+    digest: str = ""
+    """Of what lay at the source: names, sizes and versions of files."""
     rows: int
     rejected_rows: int = 0
     columns: dict[str, str]
@@ -102,6 +110,21 @@ class SnapshotManifest(Stored):
     """Columns that the schema calls categorical."""
     parts: dict[str, str]
     """File name to SHA-256 of its bytes."""
+
+    @property
+    def since(self) -> datetime:
+        """When it was asked for, as far as that is known: by this, runs replace each other."""
+        return self.asked or self.created
+
+
+def run_name(job: str, run: str) -> str:
+    """Return the name of a further run of a job. No external name has a dot."""
+    return f"{job}.{run}"
+
+
+def job_of(name: str) -> str:
+    """Return the job that a run was made by."""
+    return name.partition(".")[0]
 
 
 class CurrentData(Stored):

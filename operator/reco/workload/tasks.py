@@ -8,6 +8,7 @@ catalog wants to be sent as `RECO_CATALOG_TOKEN`.
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -120,6 +121,9 @@ class ImportTask(Task):
     """`Full` or `Incremental`."""
     fields: tuple[Field_, ...]
     """The dataset's schema."""
+    asked: datetime | None = None
+    """When it was asked for. A job of the same name that was asked for later is another event: it
+    imports again what may have been replaced since. A pod that is started once more is none."""
     source: str
     """`s3://bucket/file-or-prefix`, or `file:///sources/path` on a mounted volume. CSV, CSV with
     gzip, or Parquet, by the ending of the name."""

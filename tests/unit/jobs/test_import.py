@@ -1,4 +1,5 @@
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,89 @@ def test_an_import_that_ended_long_ago_does_not_come_back(
     job("import", task(group, sources, "a.csv", job="second"))
     job("import", task(group, sources, "a.csv"))
     assert [one.job for one in snapshots.current(store, PLACES, "Interactions")] == ["second"]
+
+
+def at(minute: int) -> datetime:
+    return datetime(2026, 1, 2, 3, minute, tzinfo=UTC)
+
+
+def current_rows(store: ObjectStore) -> list[int]:
+    return [one.rows for one in snapshots.current(store, PLACES, "Interactions")]
+
+
+def test_r4_a_then_b_then_a_again_counts_a(
+    job: Jobs, group: Group, sources: Path, store: ObjectStore
+) -> None:
+    (sources / "a.csv").write_text(csv(5))
+    (sources / "b.csv").write_text(csv(7))
+    counting = []
+    for minute, name in enumerate(["a", "b", "a", "b", "a", "a"]):
+        of = task(group, sources, f"{name}.csv", job=name, asked=at(minute))
+        result = job("import", of)
+        assert (result.outcome, result.details.get("counts", True)) == ("Succeeded", True)
+        counting.append(current_rows(store))
+    assert counting == [[5], [7], [5], [7], [5], [5]]
+    manifests = [one for one in store.entries("") if one.key.endswith("/manifest.json")]
+    assert len(manifests) == 5  # the last one asked for what counted already
+
+
+def test_r4_the_same_name_with_other_data_is_another_import(
+    job: Jobs, group: Group, sources: Path, store: ObjectStore
+) -> None:
+    for name, number in (("a", 5), ("b", 7), ("a", 6), ("a", 6)):
+        (sources / "d.csv").write_text(csv(number))
+        assert job("import", task(group, sources, "d.csv", job=name)).details.get("counts", True)
+        assert current_rows(store) == [number]
+
+
+def test_a_pod_of_an_old_job_neither_replaces_newer_data_nor_says_so(
+    job: Jobs, group: Group, sources: Path, store: ObjectStore
+) -> None:
+    (sources / "a.csv").write_text(csv(5))
+    old = task(group, sources, "a.csv", job="old", asked=at(1))
+    job("import", old)
+    job("import", task(group, sources, "a.csv", job="new", asked=at(2)))
+    (sources / "a.csv").write_text(csv(6))
+
+    result = job("import", old)
+
+    assert (result.outcome, result.details["counts"]) == ("Succeeded", False)
+    assert "new was asked for later and counts instead" in result.message
+    assert [one.job for one in snapshots.current(store, PLACES, "Interactions")] == ["new"]
+
+
+def test_what_was_asked_for_last_counts_whichever_ends_first(
+    job: Jobs, group: Group, sources: Path, store: ObjectStore
+) -> None:
+    (sources / "a.csv").write_text(csv(5))
+    (sources / "b.csv").write_text(csv(7))
+    job("import", task(group, sources, "b.csv", job="later", asked=at(2)))
+    slow = job("import", task(group, sources, "a.csv", job="slow", asked=at(1)))
+    assert slow.details["counts"] is False
+    assert current_rows(store) == [7]
+
+
+def test_r7_what_counts_is_not_read_again_nor_missed_when_its_source_is_gone(
+    job: Jobs, group: Group, sources: Path, store: ObjectStore
+) -> None:
+    (sources / "a.csv").write_text(csv(5))
+    job("import", task(group, sources, "a.csv", asked=at(1)))
+    before = list(store.entries(""))
+    assert job("import", task(group, sources, "a.csv", asked=at(2))).details.get("counts", True)
+    (sources / "a.csv").unlink()
+    assert job("import", task(group, sources, "a.csv", asked=at(3))).details.get("counts", True)
+    assert list(store.entries("")) == before
+
+
+def test_a_run_again_that_fails_leaves_what_counts(
+    job: Jobs, group: Group, sources: Path, store: ObjectStore
+) -> None:
+    (sources / "a.csv").write_text(csv(5))
+    job("import", task(group, sources, "a.csv", asked=at(1)))
+    (sources / "a.csv").write_text(csv(5) + "u,i,x,,\n")
+    refused = job("import", task(group, sources, "a.csv", asked=at(2)))
+    assert refused.outcome == "InvalidData"
+    assert current_rows(store) == [5]
 
 
 def test_a_failed_import_leaves_the_last_good_snapshot(

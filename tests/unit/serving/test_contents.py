@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reco.serving.contents import Contents
+from reco.serving.contents import Contents, InUse
 from reco.storage import ObjectStore, Sources, claim, write
-from reco.workload.storage import Owner, Places, VersionManifest
+from reco.workload.storage import CurrentData, Owner, Places, SnapshotManifest, VersionManifest
 from reco.workload.tasks import S3, Group, Storage
 
 PLACES = Places("shop_movies")
@@ -49,3 +49,32 @@ def test_a_manifest_that_changed_is_read_again(store: ObjectStore, contents: Con
     store.put(PLACES.version("sol", "v"), b"nothing of the sort")
     [damaged] = contents.versions()["damaged"]
     assert "is no VersionManifest" in damaged
+
+
+def put_run(store: ObjectStore, name: str) -> None:
+    manifest = SnapshotManifest(
+        job=name, type="Items", mode="Full", source="s3://a/b", rows=1, columns={}, parts={},
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    write(store, PLACES.snapshot_manifest("Items", name), manifest)
+    store.put(f"{PLACES.snapshot('Items', name)}/part-00000.parquet", b"x")
+
+
+def test_all_runs_of_an_import_go_with_it_but_what_counts(
+    store: ObjectStore, contents: Contents
+) -> None:
+    others = ["job-2", "jo", "job-2.1"]
+    for name in ("job", "job.1", "job.2", *others):
+        put_run(store, name)
+    write(store, PLACES.current("Items"), CurrentData(snapshots=("job.1",)))
+
+    def left() -> set[str]:
+        return {one["job"] for one in contents.snapshots()["snapshots"]}
+
+    with pytest.raises(InUse, match="job is part of the current data of Items"):
+        contents.delete_snapshot("Items", "job")
+    assert left() == {"job.1", *others}
+    write(store, PLACES.current("Items"), CurrentData(snapshots=("job-2",)))
+    contents.delete_snapshot("Items", "job")
+    assert left() == {*others}
+    assert not any("/job." in one.key for one in store.entries(PLACES.dataset("Items")))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from reco.api.in_cluster import JobPlacement, Resources
 from reco.api.resource import Resource
-from reco.decide import names
+from reco.decide import names, runs
 from reco.decide.model import Unsupported, Waiting
 from reco.decide.references import References
 from reco.engines.incluster import pods, schemas
@@ -48,6 +48,7 @@ def dataset_import_job(resource: Resource, references: References, place: Place)
             job=names.external_name(resource),
             type=dataset.spec.type.value,
             mode=spec.mode.value,
+            asked=runs.started(resource) or resource.created,
             fields=schemas.fields(schema.spec.avro),
             source=source,
             sources=place.sources(),
