@@ -24,9 +24,19 @@ from reco.jobs.progress import Progress
 from reco.jobs.running import Refused
 from reco.recipes import ArtifactError, Model, TrainingDataError
 from reco.recipes.encoding import Log, longest
-from reco.storage import ObjectStore, claim, digest_of, download_checked, open_storage, read, write
-from reco.storage.versions import Pending, drop_artifact, manifests, pending_of
-from reco.workload.results import Outcome, Result
+from reco.storage import (
+    Corrupt,
+    NotFound,
+    ObjectStore,
+    claim,
+    digest_of,
+    download_checked,
+    open_storage,
+    read,
+    write,
+)
+from reco.storage.versions import Pending, bases, drop_artifact, newest_full, pending_of
+from reco.workload.results import NEEDS_FULL, Outcome, Result
 from reco.workload.storage import Places, VersionManifest
 from reco.workload.tasks import TrainTask
 
@@ -42,12 +52,14 @@ class _Trained:
     model: Model
     metrics: dict[str, float]
     log: Log
+    base: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
     """What an update goes on from."""
 
+    version: str
     model: Model
     metrics: dict[str, float]
 
@@ -84,6 +96,7 @@ def run(
                 rows=len(trained.log),
                 users=len(trained.log.user_ids),
                 items=len(trained.model.item_ids),
+                base=trained.base,
                 trained_through=int(trained.log.timestamps.max(initial=0)),
             )
             _keep(store, places, path, manifest)
@@ -132,7 +145,8 @@ def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progre
         if base is not None:
             progress("updating", 0.5)
             # Nothing is learned anew, so the metrics are those of what it goes on from.
-            return _Trained(recipes.refresh(base.model, log, items=items), base.metrics, log)
+            model = recipes.refresh(base.model, log, items=items)
+            return _Trained(model, base.metrics, log, base.version)
         model, metrics = recipes.train_and_evaluate(
             task.recipe,
             log,
@@ -203,29 +217,31 @@ def _newest_full(task: TrainTask, store: ObjectStore, places: Places) -> _Base:
             Outcome.INVALID_SETTINGS,
             f"{task.recipe} knows no training mode Update: train with mode Full",
         )
-    found = [
-        one
-        for _, one in manifests(store, places)
-        if one.solution == task.solution and one.mode == "Full"
-    ]
-    newest = max(found, key=lambda one: one.created, default=None)
+    newest = newest_full(bases(store, places), task.solution)
     if newest is None or newest.recipe != task.recipe:
         raise Refused(
             Outcome.INVALID_SETTINGS,
             f"Training mode Update goes on from a version of {task.solution} that was trained with "
             f"mode Full and {task.recipe}, and there is none: train with mode Full",
+            needs=NEEDS_FULL,
         )
     with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
         path = Path(scratch) / "model"
         key = places.artifact(newest.artifact)
-        download_checked(store, key, path, newest.artifact, "Train with mode Full")
         try:
-            return _Base(recipes.load(path), newest.metrics)
+            download_checked(store, key, path, newest.artifact, "Train with mode Full")
+            return _Base(newest.version, recipes.load(path), newest.metrics)
+        except NotFound as error:
+            text = f"the model of {newest.version} is gone. Train with mode Full ({error})"
+            raise Refused(Outcome.NOT_FOUND, text, needs=NEEDS_FULL) from error
+        except Corrupt as error:
+            raise Refused(error.outcome, str(error), needs=NEEDS_FULL) from error
         except ArtifactError as error:
             raise Refused(
                 Outcome.INVALID_SETTINGS,
                 f"Training mode Update can't go on from {newest.version}: {error}. Train with mode "
                 f"Full",
+                needs=NEEDS_FULL,
             ) from error
 
 

@@ -44,6 +44,19 @@ class Outcome(StrEnum):
     """A fault of the program itself; its log has the traceback."""
 
 
+class Ending(StrEnum):
+    """What a run that did not succeed says of running again."""
+
+    REFUSED = "Refused"
+    """The same spec and data would fail again."""
+    TRANSIENT = "Transient"
+    """The fault of storage, the cluster or the program, or not known: trying again may help."""
+    GONE = "Gone"
+    """What it goes on from is no longer there: a training with mode Full makes it anew."""
+
+
+NEEDS_FULL: Final = "Full"
+"""The detail `needs` of a training with mode Update that has nothing to go on from."""
 EXIT_FAILED: Final = 1
 """Exit code of a Job that would fail again with the same input."""
 EXIT_RETRY: Final = 75
@@ -65,7 +78,14 @@ class Result(BaseModel):
     """Import: `rows`, `rejectedRows`, `badRows` (the first ten, as `file`, `line`, `reason`),
     `counts` (false) where data counts that was asked for later.
     Training: `artifact`, `metrics`, `trainingSeconds`; out of memory: `predictedBytes`,
-    `memoryLimit`."""
+    `memoryLimit`; without anything to go on from: `needs` (`NEEDS_FULL`)."""
+
+    @property
+    def ending(self) -> Ending:
+        """What it says of running again, where it did not succeed."""
+        if self.details.get("needs") == NEEDS_FULL:
+            return Ending.GONE
+        return Ending.TRANSIENT if self.outcome in _PASSING else Ending.REFUSED
 
     @property
     def exit_code(self) -> int:

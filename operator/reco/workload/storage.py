@@ -12,12 +12,12 @@ Everything of a dataset group lies below `groups/<external name of the group>/`:
 | `records/<Type>/<day>/<first id>-<last id>-<digest>.parquet` | rows of PutItems and PutUsers |
 | `<name of the first>-<digest>.merged.parquet` beside them | several in one, see `offline_log` |
 | `versions/<solution>/<version>/manifest.json` | one trained version (`VersionManifest`) |
+| `versions/<solution>/<version>/base.json` | a deleted one that updates need (`VersionManifest`) |
 | `artifacts/<sha256>.model` | a trained model, named by the digest of its bytes |
 
-`<job>`, `<solution>` and `<version>` are external names, and of a further run of a job `<job>.` with
-what tells it from others; a slash in one becomes `%2F`, and one of
-more than 200 letters is cut. A manifest is written last: what has none is unfinished and counts for
-nothing.
+`<job>`, `<solution>` and `<version>` are external names; a further run of a job adds a dot and what
+tells it from others. A slash in a name becomes `%2F`, and one of more than 200 letters is cut. A
+manifest is written last: what has none is unfinished and counts for nothing.
 """
 
 import hashlib
@@ -155,6 +155,8 @@ class VersionManifest(Stored):
     rows: int = 0
     users: int = 0
     items: int = 0
+    base: str | None = None
+    """The Full version that an Update went on from; None for a Full one, or where nobody knows."""
     trained_through: int = 0
     """The newest event that was learned from, in epoch seconds."""
 

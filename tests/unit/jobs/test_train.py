@@ -20,7 +20,7 @@ from reco.recipes import load
 from reco.serving.compaction import LATE_SECONDS, Compaction
 from reco.serving.metrics import Metrics
 from reco.storage import ObjectStore, open_storage, read
-from reco.storage.versions import Pending, pending_of
+from reco.storage.versions import Pending, drop_version, pending_of
 from reco.workload.results import EXIT_RETRY, Result
 from reco.workload.storage import EVENT_COLUMNS, RECORD_COLUMNS, VersionManifest
 from reco.workload.tasks import S3, Field_, Group, ImportTask, Storage, TrainTask
@@ -332,6 +332,36 @@ def test_an_update_takes_the_newest_full_version_to_newer_data(
 
 
 @pytest.mark.usefixtures("data")
+def test_an_update_goes_on_from_a_base_whose_version_was_deleted(
+    job: Jobs, group: Group, store: ObjectStore
+) -> None:
+    job("train", task(group))
+    job("train", task(group, "v2", mode="Update"))
+    assert (manifest := stored(store, "v2")) is not None
+    assert manifest.base == "v1"
+    drop_version(store, PLACES, "for-you", "v1")
+
+    assert job("train", task(group, "v3", mode="Update")).outcome == "Succeeded"
+    for name in ("v2", "v3"):
+        drop_version(store, PLACES, "for-you", name)
+
+    gone = job("train", task(group, "v4", mode="Update"))
+    assert (gone.details["needs"], gone.ending) == ("Full", "Gone")
+    assert "there is none: train with mode Full" in gone.message
+
+
+@pytest.mark.usefixtures("data")
+def test_an_update_without_its_base_s_model_says_what_it_needs(
+    job: Jobs, group: Group, store: ObjectStore
+) -> None:
+    digest = job("train", task(group)).details["artifact"]
+    store.delete(PLACES.artifact(digest))
+    gone = job("train", task(group, "v2", mode="Update"))
+    assert (gone.outcome, gone.ending, gone.exit_code) == ("NotFound", "Gone", 1)
+    assert gone.message.startswith("the model of v1 is gone. Train with mode Full")
+
+
+@pytest.mark.usefixtures("data")
 def test_an_update_of_a_damaged_model_is_refused(
     job: Jobs, group: Group, store: ObjectStore
 ) -> None:
@@ -339,6 +369,7 @@ def test_an_update_of_a_damaged_model_is_refused(
     store.put(PLACES.artifact(digest), store.get(PLACES.artifact(digest))[:-1])
     result = job("train", task(group, "v2", mode="Update"))
     assert result.outcome == "InvalidData"
+    assert result.ending == "Gone"
     assert "is damaged: the SHA-256 of its" in result.message
 
 
