@@ -151,7 +151,14 @@ class Observed:
     """What the status shows beside, under names common to all engines: `tracking_id`, `metrics`,
     `training_hours`, `endpoint`, `versions`, `source` (a digest), `schema` (the id of a dataset's
     schema), `serves` (the id of the version that a campaign serves), `streamed` (what a group's
-    events have brought, where the engine counts them)."""
+    events have brought, where the engine counts them).
+
+    In the cluster, of a Solution: `streamed`, `{"rows": interactions that a training may use,
+    "last": the newest one's time in epoch seconds or None, "records": {"Items": n, "Users": n}}`,
+    left out while more was streamed than is counted yet; and `imported`, the rows of the imports
+    that count by dataset type. Of a training that failed because it has nothing to go on from:
+    `needs`, the mode that makes it (`Full`). Of a version: `trained_through`, the newest event that
+    it learned from, in epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)

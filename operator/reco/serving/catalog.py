@@ -8,7 +8,7 @@ same, for they are about storage.
 | request | answer |
 | --- | --- |
 | `GET /versions` | `{"versions": [VersionManifest, ...]}`, with an ETag |
-| `GET /snapshots` | `{"snapshots": [SnapshotManifest, ...]}`, with an ETag |
+| `GET /snapshots` | `{"snapshots": [SnapshotManifest, ...], "current": ..., "streamed": ...}` |
 | `GET /source?location=...` | `{"digest": ..., "objects": n}` or `{"problem": ...}` |
 | `DELETE /versions/<solution>/<version>` | `{}`; gone already is fine |
 | `DELETE /snapshots/<type>/<job>` | `{}`, also in a group of another's; 409 while it counts |
@@ -17,7 +17,8 @@ same, for they are about storage.
 
 Every request but `/healthz`, `/readyz` and `/metrics` must have the group's token in
 `X-Reco-Token`, and is answered 401 without it: the port is open to whoever reaches the pod.
-Deletions name the owner in `X-Reco-Uid`, too. What is refused answers `{"message": ...}`.
+Deletions name the owner in `X-Reco-Uid`, too. `current` has by dataset type the names of snapshots
+that count, `streamed` what `Streamed` tells. What is refused answers `{"message": ...}`.
 """
 
 import asyncio

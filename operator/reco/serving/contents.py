@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
+from reco.serving.streamed import TYPES, Streamed
 from reco.storage import (
     Corrupt,
     ObjectStore,
@@ -53,6 +54,7 @@ class Contents:
         self._group = group
         self._places = Places(group.name)
         self._sources = sources
+        self._streamed = Streamed(store, self._places)
         self._known: dict[str, dict[str, tuple[str, Stored]]] = {}
 
     def claim(self) -> None:
@@ -86,8 +88,14 @@ class Contents:
         return self._manifests("versions", self._places.versions, Version)
 
     def snapshots(self) -> dict[str, Any]:
-        """Return all snapshots, and what is damaged among them."""
-        return self._manifests("snapshots", self._snapshots, SnapshotManifest)
+        """Return all snapshots, which of them count, what is damaged, and what was streamed."""
+        found = self._manifests("snapshots", self._snapshots, SnapshotManifest)
+        current = {
+            type_: list(named.snapshots)
+            for type_ in TYPES
+            if (named := read(self._store, self._places.current(type_), CurrentData)) is not None
+        }
+        return {**found, "current": current, "streamed": self._streamed.told()}
 
     @property
     def _snapshots(self) -> str:

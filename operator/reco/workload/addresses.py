@@ -20,7 +20,9 @@ METRICS: Final = "/metrics"
 CATALOG_VERSIONS: Final = "/versions"
 """Answers `{"versions": [VersionManifest, ...]}`; DELETE `/versions/<solution>/<version>`."""
 CATALOG_SNAPSHOTS: Final = "/snapshots"
-"""Answers `{"snapshots": [SnapshotManifest, ...]}`; DELETE `/snapshots/<Type>/<job>`."""
+"""Answers `{"snapshots": [SnapshotManifest, ...]}` and by dataset type `current` (names of those
+that count) and `streamed` (`rows`, `last` in epoch seconds, `complete`). DELETE
+`/snapshots/<Type>/<job>`."""
 CATALOG_DATASETS: Final = "/datasets"
 """DELETE `/datasets/<Type>` removes the dataset's data; answers 503 while there is more."""
 CATALOG_GROUP: Final = "/group"

@@ -44,17 +44,6 @@ class Outcome(StrEnum):
     """A fault of the program itself; its log has the traceback."""
 
 
-class Ending(StrEnum):
-    """What a run that did not succeed says of running again."""
-
-    REFUSED = "Refused"
-    """The same spec and data would fail again."""
-    TRANSIENT = "Transient"
-    """The fault of storage, the cluster or the program, or not known: trying again may help."""
-    GONE = "Gone"
-    """What it goes on from is no longer there: a training with mode Full makes it anew."""
-
-
 NEEDS_FULL: Final = "Full"
 """The detail `needs` of a training with mode Update that has nothing to go on from."""
 EXIT_FAILED: Final = 1
@@ -64,6 +53,9 @@ EXIT_RETRY: Final = 75
 EXIT_KILLED: Final = 137
 """Exit code of a container that was killed: out of memory, for one."""
 _PASSING: Final = frozenset({Outcome.UNAVAILABLE, Outcome.INTERRUPTED, Outcome.INTERNAL_ERROR})
+
+
+_BASE_GONE: Final = "BaseGone"
 
 
 class Result(BaseModel):
@@ -81,11 +73,14 @@ class Result(BaseModel):
     `memoryLimit`; without anything to go on from: `needs` (`NEEDS_FULL`)."""
 
     @property
-    def ending(self) -> Ending:
-        """What it says of running again, where it did not succeed."""
-        if self.details.get("needs") == NEEDS_FULL:
-            return Ending.GONE
-        return Ending.TRANSIENT if self.outcome in _PASSING else Ending.REFUSED
+    def lacks_base(self) -> bool:
+        """Whether a training with mode Update has nothing to go on from."""
+        return self.details.get("needs") == NEEDS_FULL
+
+    @property
+    def word(self) -> str:
+        """How its text begins: the outcome, or what is missing."""
+        return _BASE_GONE if self.lacks_base else self.outcome.value
 
     @property
     def exit_code(self) -> int:

@@ -346,7 +346,7 @@ def test_an_update_goes_on_from_a_base_whose_version_was_deleted(
         drop_version(store, PLACES, "for-you", name)
 
     gone = job("train", task(group, "v4", mode="Update"))
-    assert (gone.details["needs"], gone.ending) == ("Full", "Gone")
+    assert (gone.details["needs"], gone.word) == ("Full", "BaseGone")
     assert "there is none: train with mode Full" in gone.message
 
 
@@ -357,7 +357,7 @@ def test_an_update_without_its_base_s_model_says_what_it_needs(
     digest = job("train", task(group)).details["artifact"]
     store.delete(PLACES.artifact(digest))
     gone = job("train", task(group, "v2", mode="Update"))
-    assert (gone.outcome, gone.ending, gone.exit_code) == ("NotFound", "Gone", 1)
+    assert (gone.outcome, gone.word, gone.exit_code) == ("NotFound", "BaseGone", 1)
     assert gone.message.startswith("the model of v1 is gone. Train with mode Full")
 
 
@@ -369,7 +369,7 @@ def test_an_update_of_a_damaged_model_is_refused(
     store.put(PLACES.artifact(digest), store.get(PLACES.artifact(digest))[:-1])
     result = job("train", task(group, "v2", mode="Update"))
     assert result.outcome == "InvalidData"
-    assert result.ending == "Gone"
+    assert result.word == "BaseGone"
     assert "is damaged: the SHA-256 of its" in result.message
 
 

@@ -35,6 +35,7 @@ from reco.workload.storage import Places, VersionManifest
 Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 
+_INTERACTIONS: Final = "Interactions"
 KEPT_SECONDS: Final = 300.0
 """For how long an answer is good unless something is known to have changed."""
 
@@ -57,6 +58,35 @@ class Versions:
         """Return what is wrong with a version's manifest, or None."""
         name = f"/{Places(group).version(solution, version)} "
         return next((text for text in self.damaged if name in text), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a catalog tells of its group's data."""
+
+    imported: Mapping[str, int]
+    """Rows of the imports that count, by dataset type."""
+    streamed: Mapping[str, Any] | None = None
+    """`rows`, interactions that a training may use, `last`, the newest one's time in epoch seconds
+    or None, and `records`, rows of items and users by dataset type. None while not all is counted:
+    what is known in part is no picture that could be compared with another."""
+
+
+def _data_of(answer: Mapping[str, Any]) -> Data:
+    rows = {(one["type"], one["job"]): int(one["rows"]) for one in answer["snapshots"]}
+    imported = {
+        type_: sum(rows.get((type_, name), 0) for name in names)
+        for type_, names in answer.get("current", {}).items()
+    }
+    return Data(imported, _streamed(answer.get("streamed") or {}))
+
+
+def _streamed(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    events = told.get(_INTERACTIONS)
+    if events is None or not all(one["complete"] for one in told.values()):
+        return None
+    records = {type_: one["rows"] for type_, one in told.items() if type_ != _INTERACTIONS}
+    return {"rows": events["rows"], "last": events["last"], "records": records}
 
 
 class _Answers(Generic[Key, Answer]):
@@ -92,6 +122,7 @@ class Catalogs:
         self._credentials = credentials
         self._time = time
         self._versions: _Answers[tuple[str, str], Versions] = _Answers()
+        self._data: _Answers[tuple[str, str], Data] = _Answers()
         self._sources: _Answers[tuple[str, str, str], dict[str, Any]] = _Answers()
 
     async def versions(
@@ -113,6 +144,16 @@ class Catalogs:
             found.sort(key=lambda one: (one.created, one.version), reverse=True)
             known = Versions(found, answer.get("damaged", ()))
             self._versions.keep(now, (namespace, group), known)
+        return known
+
+    async def data(self, namespace: str, group: str, *, fresh: bool = False) -> Data:
+        """Return what there is of imported and streamed data."""
+        key, now = (namespace, group), self._time()
+        known = None if fresh else self._data.since(now - KEPT_SECONDS, key)
+        if known is None:
+            self._data.forget(key)
+            known = _data_of(await self._get(namespace, group, CATALOG_SNAPSHOTS))
+            self._data.keep(now, key, known)
         return known
 
     async def source(

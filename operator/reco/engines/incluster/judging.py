@@ -21,6 +21,7 @@ from reco.engines.incluster.place import group_of
 from reco.engines.incluster.rendering import COMPLETE, MADE, ROLLED_OUT, SECRETS
 from reco.workload import progress
 from reco.workload.addresses import arn, named_in
+from reco.workload.results import NEEDS_FULL
 from reco.workload.storage import VersionManifest
 
 
@@ -146,7 +147,10 @@ def _judged_job(seen: Seen, ran: states.Ran, doing: str | None) -> Judged:
     if lost and told is not None and told.status == "False" and told.reason in _FAILED:
         refused = told.reason == Reason.EXTERNAL_FAILURE
         return Judged(ran.state, doing, failure=str(told.message), refused=refused)
-    return Judged(ran.state, doing, failure=ran.failure, refused=ran.refused)
+    # A base is made by another run, so nothing holds that one back.
+    needs = {"needs": NEEDS_FULL} if ran.lacks_base else {}
+    refused = ran.refused and not ran.lacks_base
+    return Judged(ran.state, doing, failure=ran.failure, refused=refused, details=needs)
 
 
 _FAILED = frozenset({Reason.EXTERNAL_FAILURE, Reason.TRANSIENT_FAILURE})
@@ -189,6 +193,7 @@ async def version(known: Known, seen: Seen) -> Judged | Absent:
             "training_hours": _decimal(round(found.training_seconds / 3600, 4)),
             "training_type": "Manual",
             "artifact": found.artifact,
+            "trained_through": found.trained_through,
         },
     )
 
@@ -255,7 +260,14 @@ async def solution(known: Known, seen: Seen) -> Judged:
         for one in (await known.catalogs.versions(namespace, group)).found
         if (one.solution, one.recipe) == mine
     ]
-    return Judged(details={"versions": tuple(_external(group, one) for one in found)})
+    data = await known.catalogs.data(namespace, group, fresh=seen.fresh)
+    return Judged(
+        details={
+            "versions": tuple(_external(group, one) for one in found),
+            "imported": data.imported,
+        }
+        | ({"streamed": data.streamed} if data.streamed is not None else {})
+    )
 
 
 def _external(group: str, version: VersionManifest) -> ExternalVersion:

@@ -171,6 +171,8 @@ class Ran:
     failure: str | None = None
     refused: bool = False
     """Whether it would fail again with the same settings and data."""
+    lacks_base: bool = False
+    """Whether it has nothing to go on from."""
     pod: str | None = None
     """The pod that runs now."""
 
@@ -193,6 +195,7 @@ def ran(job: Manifest, pods: Sequence[Manifest], *, advice: Mapping[str, str]) -
             State.FAILED,
             failure=_failure(failed, newest, advice),
             refused=_refused(failed, newest),
+            lacks_base=(result := _result(newest)) is not None and result.lacks_base,
         )
     if job["spec"].get("suspend"):
         why = conditions.get("Suspended", {}).get("message") or "the Job is suspended"
@@ -252,7 +255,7 @@ def _failure(condition: Mapping[str, Any], pod: Manifest | None, advice: Mapping
         return f"it did not end in time; {advice['deadline']}"
     ended, result = _ended(pod), _result(pod)
     if result is not None:
-        text = f"{result.outcome.value}: {result.message}{_bad_rows(result)}"
+        text = f"{result.word}: {result.message}{_bad_rows(result)}"
         short = result.outcome is Outcome.INSUFFICIENT_MEMORY
         return f"{text}; {advice['memory']}" if short else text
     if ended.get("reason") == "OOMKilled":

@@ -21,6 +21,7 @@ from reco.engines.incluster.known import Known
 from reco.engines.incluster.place import Place
 from reco.engines.port import EngineError
 from reco.workload.addresses import TOKEN_HEADER
+from reco.workload.results import Outcome, Result
 from reco.workload.storage import VersionManifest
 from tests.support.situations import NOW, condition, resource
 
@@ -229,13 +230,62 @@ def trained(version: str, recipe: str) -> dict[str, Any]:
 
 
 def test_a_solution_made_anew_takes_up_no_version_of_another_recipe() -> None:
-    path = f"{PROXY}/versions"
     versions = [trained("shop_sol-1", "aws-sims"), trained("shop_sol-2", "aws-popularity-count")]
-    main = {"kind": "ConfigMap", "data": {"group": "shop_movies", "recipe": "aws-sims"}}
 
-    found = judged(resource("Solution", "sol"), main, api=Answers({path: {"versions": versions}}))
+    found = solution(versions, {"snapshots": []})
 
     assert [one.name for one in found.details["versions"]] == ["shop_sol-1"]
+
+
+def solution(versions: list[dict[str, Any]], data: dict[str, Any]) -> Judged:
+    main = {"kind": "ConfigMap", "data": {"group": "shop_movies", "recipe": "aws-sims"}}
+    answers = {f"{PROXY}/versions": {"versions": versions}, f"{PROXY}/snapshots": data}
+    return judged(resource("Solution", "sol"), main, api=Answers(answers))
+
+
+def test_r4_a_solution_tells_how_much_data_counts_however_it_came() -> None:
+    snapshots = [
+        {"type": type_, "job": job, "rows": rows}
+        for type_, job, rows in (
+            ("Interactions", "old", 500),
+            ("Interactions", "new", 900),
+            ("Interactions", "more", 50),
+            ("Items", "new", 7),
+        )
+    ]
+    current = {"Interactions": ["new", "more"], "Items": ["new"]}
+    streamed = {
+        "Interactions": {"rows": 60, "last": 1_800_000_000, "complete": True},
+        "Items": {"rows": 3, "last": 5, "complete": True},
+    }
+
+    found = solution([], {"snapshots": snapshots, "current": current, "streamed": streamed})
+
+    assert found.details["imported"] == {"Interactions": 950, "Items": 7}
+    told = {"rows": 60, "last": 1_800_000_000, "records": {"Items": 3}}
+    assert found.details["streamed"] == told
+
+
+@pytest.mark.parametrize("streamed", [None, {"Interactions": {"rows": 9, "complete": False}}])
+def test_r4_what_was_streamed_is_not_told_in_part(streamed: object) -> None:
+    assert "streamed" not in solution([], {"snapshots": [], "streamed": streamed}).details
+
+
+def test_r4_an_update_without_a_base_is_not_refused_but_says_what_it_needs() -> None:
+    left = Result(outcome=Outcome.INVALID_SETTINGS, message="gone", details={"needs": "Full"})
+    failed = {"type": "Failed", "status": "True", "message": "Pod failed by a rule"}
+    main = {"kind": "Job", "spec": {}, "status": {"conditions": [failed]}}
+    terminated = {"exitCode": 1, "message": left.encode().decode()}
+    pod = {
+        "kind": "Pod",
+        "metadata": {"creationTimestamp": NOW.isoformat()},
+        "status": {"containerStatuses": [{"state": {"terminated": terminated}}]},
+    }
+
+    found = judged(resource("SolutionVersion"), main, main, pod, api=Answers({}))
+
+    assert (found.failure, found.refused) == ("BaseGone: gone", False)
+    assert found.details == {"needs": "Full"}
 
 
 def test_r10_a_version_whose_manifest_is_damaged_says_so_instead_of_being_gone() -> None:

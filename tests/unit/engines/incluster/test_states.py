@@ -238,3 +238,11 @@ def test_what_was_scaled_to_nothing_does_not_answer() -> None:
 
     assert (seen.complete, seen.available) == (False, False)
     assert "scaled to 0" in (seen.doing or "")
+
+
+def test_an_update_without_a_base_says_so_in_its_first_word() -> None:
+    left = Result(
+        outcome=Outcome.INVALID_SETTINGS, message="train with mode Full", details={"needs": "Full"}
+    )
+    found = ran(job(FAILED), [ended(1, message=left.encode().decode())], advice=ADVICE)
+    assert found.failure == "BaseGone: train with mode Full"
