@@ -232,14 +232,18 @@ class Catalogs:
         catalog = self._cluster.get(ObjectKey("Deployment", namespace, name))
         if catalog is None:
             return None
-        owner = str((catalog["metadata"].get("labels") or {}).get(LABEL_OWNER))
+        owner = _owner(catalog)
         running = [
             one
-            for one in self._cluster.owned(owner)
-            if one["kind"] == "Pod" and pods.plays(one, "catalog") and _runs(one)
+            for one in self._cluster.of_kind("Pod", namespace)
+            if _owner(one) == owner and pods.plays(one, "catalog") and _runs(one)
         ]
         chosen = states.ready_pods(running) or running
         return max(chosen, key=_age)["metadata"]["name"] if chosen else None
+
+
+def _owner(one: Manifest) -> str | None:
+    return (one["metadata"].get("labels") or {}).get(LABEL_OWNER)
 
 
 def _runs(pod: Manifest) -> bool:

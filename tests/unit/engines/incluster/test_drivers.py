@@ -201,6 +201,14 @@ def test_a_catalog_s_ready_pod_is_asked_else_one_that_runs() -> None:
         asked(Sent(), starting)
 
 
+def test_r14_a_pod_of_another_namespace_or_role_is_never_asked() -> None:
+    theirs, other = catalog_pod("movies", 8), catalog_pod("movies", 9)
+    theirs["metadata"]["namespace"] = "evil"
+    other["metadata"]["labels"]["app.kubernetes.io/name"] = "reco-ranker"
+
+    assert asked(Sent(), theirs, other, catalog_pod("movies", 2)) == "movies-catalog-2"
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
