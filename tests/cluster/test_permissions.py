@@ -14,12 +14,20 @@ import pytest
 from hack.control_plane import ControlPlane
 from hack.installing import OPERATOR
 from reco.cluster.api import KubernetesAPI, load_configuration
-from reco.cluster.errors import StoreForbidden
+from reco.cluster.errors import StoreForbidden, StoreNotFound
 from reco.engines.incluster import catalog as asking
 from reco.engines.incluster.catalog import Catalogs
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER, WATCHED, Cluster
 from reco.engines.incluster.credentials import Credentials
-from reco.engines.incluster.objects import APIS, collection, key_of, manifest, reference, within
+from reco.engines.incluster.objects import (
+    APIS,
+    ObjectKey,
+    collection,
+    key_of,
+    manifest,
+    reference,
+    within,
+)
 from reco.engines.port import EngineError
 from reco.loop.key import operator_key
 from reco.storage import open_storage
@@ -88,6 +96,10 @@ def test_all_that_is_made_can_be_made_watched_changed_and_deleted(
                 one = manifest(kind, namespace, "x", labels, **content)
                 await cluster.apply(one)
                 await cluster.annotate(key_of(one), {"a": "b"})
+            for kind in WATCHED:
+                assert await cluster.find(ObjectKey(kind, namespace, "absent")) is None
+            with pytest.raises(StoreNotFound):
+                await api.text(f"{collection('Pod', namespace)}/absent/log")
             owner = cluster.of_kind("StatefulSet", namespace)[0]
             secret = manifest("Secret", namespace, "x", labels, stringData={"a": "b"})
             secret["metadata"]["ownerReferences"] = [reference(owner)]

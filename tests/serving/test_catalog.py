@@ -172,8 +172,12 @@ def test_it_claims_the_group_and_lists_versions_and_snapshots(
     put_snapshot(store, "j1")
     found = catalog("/versions")[1]["versions"]
     assert [VersionManifest.model_validate(one) for one in found] == [first, second]
-    [snapshot] = catalog("/snapshots")[1]["snapshots"]
+    write(store, PLACES.current("Items"), CurrentData(snapshots=("j1",)))
+    told = catalog("/snapshots")[1]
+    [snapshot] = told["snapshots"]
     assert SnapshotManifest.model_validate(snapshot).job == "j1"
+    assert told["current"] == {"Items": ["j1"]}
+    assert told["streamed"]["Interactions"] == {"rows": 0, "last": None, "complete": True}
 
 
 ASKED = (

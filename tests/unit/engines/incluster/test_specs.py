@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,7 @@ from reco.engines.incluster.place import Place
 from reco.engines.incluster.pods import task_of
 from reco.engines.incluster.rendering import Rendered
 from reco.engines.incluster.serving import replicas
-from reco.workload.tasks import CatalogTask, OnlineStore
+from reco.workload.tasks import CatalogTask, ImportTask, OnlineStore
 from tests.support.situations import resource
 
 LONG = ("a-very-long-name-" * 15)[:250] + "end"
@@ -198,6 +199,17 @@ def test_a_job_queues_where_the_class_says() -> None:
 )
 def test_throughput_becomes_a_number_of_rankers(throughput: int, expected: tuple[int, int]) -> None:
     assert replicas(place(), throughput) == expected
+
+
+def test_r4_an_import_tells_its_job_when_it_was_asked_for() -> None:
+    estate = Estate()
+    by_hand = task_of(objects("DatasetImportJob", place(), estate)[0], ImportTask)
+    assert by_hand.asked == estate.job.created
+
+    started = {"reco.dev/started-time": "2025-12-24T18:00:00Z"}
+    estate.job = replace(estate.job, annotations=started)
+    by_dataset = task_of(objects("DatasetImportJob", place(), estate)[0], ImportTask)
+    assert by_dataset.asked == datetime(2025, 12, 24, 18, tzinfo=UTC)
 
 
 def test_a_class_s_hyperparameters_stand_under_a_solution_s_own() -> None:
