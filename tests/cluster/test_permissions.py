@@ -112,7 +112,15 @@ def test_all_that_is_made_can_be_made_watched_changed_and_deleted(
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("settings", [{}, {"onlineStore": {"url": "redis://valkey:6379"}}])
+CLIENTS = [
+    {"namespaceSelector": {"matchLabels": {}}, "podSelector": {"matchLabels": {"app": "web"}}},
+    {"ipBlock": {"cidr": "10.0.0.0/8"}},
+]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"onlineStore": {"url": "redis://valkey:6379"}}, {"clients": CLIENTS}]
+)
 def test_a_group_s_objects_are_found_as_they_were_wanted(
     installed: ControlPlane, namespace: str, settings: dict[str, Any]
 ) -> None:

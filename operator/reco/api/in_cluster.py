@@ -40,6 +40,11 @@ Prefix = Annotated[
     StringConstraints(max_length=512, pattern=r"^([a-zA-Z0-9!_.*()-]+/)*$"),
     Must("must be empty or end with '/', such as 'prod/'"),
 ]
+CIDR = Annotated[
+    str,
+    StringConstraints(min_length=4, max_length=64, pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"),
+    Must("must be a block of addresses, such as '10.0.0.0/8'"),
+]
 StoreURL = Annotated[
     str,
     StringConstraints(
@@ -246,6 +251,40 @@ class OnlineStoreSettings(ApiModel):
     """Its password."""
 
 
+class PeerLabels(ApiModel):
+    """Which labels a peer must have."""
+
+    match_labels: Annotated[dict[ShortText, LabelValue], Field(max_length=32)]
+    """Labels with exactly these values; `{}` takes all."""
+
+
+class AddressBlock(ApiModel):
+    """Addresses outside the cluster."""
+
+    cidr: CIDR
+    """The addresses."""
+
+
+class Peer(ApiModel):
+    """Pods or addresses, as in a NetworkPolicy."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.ipBlock) != (has(self.namespaceSelector) || has(self.podSelector))",
+                "must have either ipBlock, or namespaceSelector or podSelector or both of them",
+            )
+        )
+    )
+
+    namespace_selector: PeerLabels | None = None
+    """Pods in namespaces with these labels; left out, in the dataset group's own."""
+    pod_selector: PeerLabels | None = None
+    """Pods with these labels; left out, all."""
+    ip_block: AddressBlock | None = None
+    """Whoever has such an address."""
+
+
 class Images(ApiModel):
     """Container images."""
 
@@ -275,6 +314,9 @@ class InClusterSettings(ApiModel):
     """The endpoint of bulk data given as `s3://`; left out, the one of `storage.s3`."""
     online_store: OnlineStoreSettings = Field(default_factory=_default_store)
     """The server that holds users' latest events; left out, a managed one."""
+    clients: Annotated[list[Peer], Field(min_length=1, max_length=32)] | None = None
+    """Who may reach campaigns, event trackers and the metrics of all pods: those who call, a
+    gateway before them, Prometheus. NetworkPolicies let nobody else in. Left out: anybody."""
     service_account_name: Name | None = None
     """The ServiceAccount of pods that read or write S3 by their own identity (IRSA, Pod Identity,
     Workload Identity), in the namespace of the dataset group. Left out: none, and no token."""

@@ -5,21 +5,22 @@ directions, so that a role which is new is closed until a rule here opens it. Th
 what some roles need. Ports are those of pods, for that is what most networks compare.
 
 What can't be said is left open. The API server, which asks catalogs, has no address that is known
-here, and clients and Prometheus may be anywhere: ports that serve are open, and catalogs want a
-token. Storage is named by a host, which policies can't name, and its port is not the pod's where a
-Service stands before it: whoever reads or writes files may call anything.
+here: their port is open, and they want a token. So is what serves clients and Prometheus, unless
+the class says where these are. Storage is named by a host, which policies can't name, and its port
+is not the pod's where a Service stands before it: whoever reads or writes files may call anything.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from reco.api.in_cluster import Peer
 from reco.api.resource import Resource
 from reco.engines.incluster import pods
 from reco.engines.incluster.place import LABEL_GROUP, Place, owner_label, policy_name, store_name
 from reco.workload.addresses import PORT, STORE_PORT
 
-SERVING: Final = ("catalog", "collector", "consumer", "ranker", "runtime")
-"""Roles that answer at `PORT`, if only with health and metrics."""
+SERVING: Final = ("collector", "consumer", "ranker", "runtime")
+"""Roles that answer clients at `PORT`, if only with health and metrics."""
 USES_STORE: Final = ("collector", "consumer", "ranker")
 USES_FILES: Final = ("catalog", "consumer", "import", "ranker", "train")
 _DNS: Final = [
@@ -39,7 +40,21 @@ def policies(place: Place, group: Resource) -> list[dict[str, Any]]:
     dns: Rule = {"ports": _DNS}
     made = [
         _policy(place, group, policy_name(group, "closed"), (), holds_data=managed),
-        _policy(place, group, policy_name(group, "serving"), SERVING, ingress=[_ports(PORT)]),
+        _policy(place, group, policy_name(group, "catalog"), ("catalog",), ingress=[_ports(PORT)]),
+        _policy(
+            place,
+            group,
+            policy_name(group, "serving"),
+            SERVING,
+            ingress=[_clients(place) | _ports(PORT)],
+        ),
+        _policy(
+            place,
+            group,
+            policy_name(group, "rankers"),
+            ("ranker",),
+            ingress=[{"from": [_pods(group, "runtime")], **_ports(PORT)}],
+        ),
         _policy(
             place,
             group,
@@ -100,6 +115,20 @@ def _policy(
             **rules,
         },
     )
+
+
+def _clients(place: Place) -> dict[str, Any]:
+    """Return who may be served, as part of a rule; nothing where it is anybody."""
+    clients = place.settings.clients
+    return {} if clients is None else {"from": [_peer(one) for one in clients]}
+
+
+def _peer(client: Peer) -> dict[str, Any]:
+    """Return a peer as the API server keeps it: a selector of all is an empty one."""
+    return {
+        name: {key: value for key, value in said.items() if value}
+        for name, said in client.manifest().items()
+    }
 
 
 def _pods(group: Resource, *roles: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def peers(settings: dict[str, Any], labels: Labels, direction: str, key: str) ->
     """Return by port the roles that may be talked to, or None for anybody; port 0 is any."""
     found: dict[int, Any] = {}
     for rule in rules(settings, labels, direction):
-        chosen = [one["podSelector"] for one in rule.get(key, ())]
+        chosen = [one["podSelector"] for one in rule.get(key, ()) if "podSelector" in one]
         roles = sorted(
             role
             for role, other in templates(settings).items()
@@ -94,7 +94,25 @@ def test_r14_what_may_be_reached_is_what_serves(settings: dict[str, Any]) -> Non
         elif role == "reco-online-store":
             assert allowed == {6379: users}
         else:
-            assert allowed == {8080: None}, role
+            assert None in [rule.get("from") for rule in rules(settings, labels, "Ingress")], role
+            assert allowed.keys() == {8080}, role
+
+
+def test_r14_a_class_says_who_is_served() -> None:
+    shop = {"namespaceSelector": {"matchLabels": {"team": "shop"}}}
+    outside = {"ipBlock": {"cidr": "10.0.0.0/8"}}
+    settings = {"clients": [shop, outside]}
+    found = templates(settings)
+
+    def let_in(role: str) -> list[Any]:
+        return [one.get("from") for one in rules(settings, found[f"reco-{role}"], "Ingress")]
+
+    for role in ("runtime", "collector", "consumer"):
+        assert let_in(role) == [[shop, outside]]
+    assert [shop, outside] in let_in("ranker")
+    allowed = peers(settings, found["reco-ranker"], "Ingress", "from")
+    assert allowed == {8080: ["reco-runtime"]}
+    assert let_in("catalog") == [None]
 
 
 def test_who_talks_to_known_pods_alone_reaches_no_other() -> None:
