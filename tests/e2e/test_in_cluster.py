@@ -375,6 +375,25 @@ def test_what_somebody_changed_is_mended_or_shown(estate: Estate) -> None:
     settled(estate)
 
 
+def test_a_deleted_secret_is_made_again_the_same(estate: Estate) -> None:
+    settled(estate)
+    [token] = [
+        one
+        for one in estate.items("secrets", "-l", "app.kubernetes.io/managed-by=reco-operator")
+        if "-catalog-" in one["metadata"]["name"]
+    ]
+    name = token["metadata"]["name"]
+    estate.kubectl("delete", "secret", name)
+    estate.kubectl("delete", "pods", "-l", "app.kubernetes.io/name=reco-catalog")
+
+    one = ("--field-selector", f"metadata.name={name}")
+    within(120, lambda: estate.items("secrets", *one), "the Secret is there again")
+    [again] = estate.items("secrets", *one)
+    assert again["data"] == token["data"]
+    settled(estate)
+    retrained(estate)  # which needs a catalog that knows the operator
+
+
 @pytest.mark.ends_estate
 def test_deleting_the_namespace_leaves_nothing(estate: Estate) -> None:
     estate.node.kubectl("delete", "namespace", NAME, "--timeout=180s", timeout=190)
