@@ -1,14 +1,17 @@
 """Secrets that are made for pods and never read: there, always the same, gone with their owner."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from reco.decide.model import Desired, Observed
 from reco.decide.references import References
 from reco.engines.incluster.credentials import Credentials
-from reco.engines.incluster.rendering import MADE, SECRETS
+from reco.engines.incluster.drivers import DRIVERS
+from reco.engines.incluster.rendering import MADE, SECRETS, Rendered
 from tests.support.situations import resource
 from tests.unit.engines.incluster.test_deletion import CLASS, Kubernetes, looking, news_arrive
+from tests.unit.engines.incluster.test_specs import place
 
 GROUP = resource("DatasetGroup", "movies")
 STORE = "/apis/apps/v1/namespaces/shop/statefulsets/movies-online-store"
@@ -65,17 +68,19 @@ def test_a_group_s_secrets_are_derived_and_go_with_what_uses_them() -> None:
     assert expected not in repr(wanted)
 
 
-def test_the_catalog_of_an_operator_with_another_key_is_told_of_another_secret() -> None:
-    api, *_ = story()
-    name = api.secrets[0]["metadata"]["name"]
+def test_a_catalog_is_told_of_another_secret_by_another_key() -> None:
+    def told(key: bytes) -> str:
+        where = replace(place(), credentials=Credentials(key))
+        catalog = DRIVERS["DatasetGroup"].render(GROUP, References({}), where)
+        assert isinstance(catalog, Rendered)
+        env = catalog.objects[0]["spec"]["template"]["spec"]["containers"][0]["env"]
+        [one] = [one["valueFrom"] for one in env if one["name"] == "RECO_CATALOG_TOKEN"]
+        assert one == {"secretKeyRef": {"name": catalog.secrets[0].name, "key": "token"}}
+        return str(catalog.secrets[0].name)
 
-    (catalog,) = [one for path, one in api.objects.items() if path.endswith("/movies-catalog")]
-    env = catalog["spec"]["template"]["spec"]["containers"][0]["env"]
-    (reference,) = [one["valueFrom"] for one in env if one["name"] == "RECO_CATALOG_TOKEN"]
-    assert reference == {"secretKeyRef": {"name": name, "key": "token"}}
-    assert name.startswith("movies-catalog-")
-    other = Credentials(b"l" * 32).catalog_token("shop", "shop_movies")
-    assert api.secrets[0]["stringData"] != {"token": other}
+    first, same, other = told(b"k" * 32), told(b"k" * 32), told(b"l" * 32)
+    assert first == same != other
+    assert first.startswith("movies-catalog-")
 
 
 def test_r9_a_secret_that_is_gone_is_made_again_the_same_and_no_other() -> None:
