@@ -34,6 +34,8 @@ class SolutionVersionStatus(ExternalStatus):
     """Hours of training that are billed."""
     training_type: Annotated[str, StringConstraints(max_length=32)] | None = None
     """`Manual`, or `Automatic` when the service started the training."""
+    needs: TrainingMode | None = None
+    """`Full`, where an update failed because the version it starts from is gone."""
     artifact: Digest | None = None
     """SHA-256 of the model file, where the engine keeps models in storage of our own."""
     metrics: Annotated[dict[ShortText, Decimal], Field(max_length=64)] | None = None

@@ -29,6 +29,7 @@ from reco.cluster.errors import (
 
 _ERRORS: Final = 400
 _UNAUTHORIZED: Final = 401
+_PROXY: Final = "/proxy/"
 _LONGEST_EVENT: Final = 64 * 2**20
 """Bytes: far beyond what the API keeps of one object."""
 _BY_REASON: Final[Mapping[str, type[StoreError]]] = {
@@ -212,7 +213,8 @@ class KubernetesAPI:
             self._use(await self._credentials.current())
             used = self._configuration
             response = await self._send_once(method, path, query, body, headers, timeout)
-            if response.status != _UNAUTHORIZED:
+            # What a pod behind the API server refuses is its own affair, not our credentials'.
+            if response.status != _UNAUTHORIZED or _PROXY in path:
                 return response
             self._use(await self._credentials.refused(used))
         except ValueError as error:

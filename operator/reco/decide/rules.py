@@ -76,6 +76,7 @@ def version_details(_situation: Situation, observed: Observed) -> Mapping[str, A
         "training_hours": "trainingHours",
         "training_type": "trainingType",
         "artifact": "artifact",
+        "needs": "needs",
     }
     return {
         field: observed.details[key]

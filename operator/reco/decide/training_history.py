@@ -66,8 +66,15 @@ class History:
         return next((v for v in self.versions if not runs.finished(v) and not runs.idle(v)), None)
 
     def base(self) -> Resource | None:
-        """Return the version that an update would start from."""
-        return newest_full(self.versions)
+        """Return the version that an update would start from, as far as it is still there."""
+        base = newest_full(self.versions)
+        gone = any(
+            version.status.needs is TrainingMode.FULL
+            and base is not None
+            and runs.made(version) > runs.made(base)
+            for version in self.versions
+        )
+        return None if gone else base
 
 
 def newest_full(versions: Sequence[Resource]) -> Resource | None:

@@ -1,6 +1,7 @@
 """The rules of trainings one by one: triggers, bases of updates, events as data, and retries."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from reco.api.resource import Resource
 from reco.api.runs import RunTrigger
+from reco.api.solution import TrainingMode
 from reco.decide import runs
 from reco.decide.decision import CreateResource, Decision
 from reco.decide.lifecycle import decide
@@ -96,6 +98,17 @@ def test_an_update_without_a_base_trains_from_scratch() -> None:
     )
     updated = version("u1", of, mode="Update", made=CREATED - timedelta(days=1))
     assert modes(decide(at(of, [updated]))) == ["Full"]
+
+
+def test_an_update_whose_base_is_gone_is_followed_by_a_full_training() -> None:
+    of = solution(
+        {**UPDATABLE, "training": {"update": {"schedule": "0 0 1 1 *"}}},
+        schedules=in_force("0 0 1 1 *", "Update"),
+    )
+    base = version("full", of, made=CREATED - timedelta(days=1))
+    bad = version("u1", of, "False", mode="Update", reason="TransientFailure")
+    bad = replace(bad, status=bad.status.model_copy(update={"needs": TrainingMode.FULL}))
+    assert modes(decide(at(of, [bad, base]))) == ["Full"]
 
 
 def test_a_refused_update_does_not_hold_full_trainings_back() -> None:
