@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from reco.serving.event_log import parquet
 from reco.serving.history import Keys
 from reco.storage import claim, offline_log, open_storage
 from reco.workload import tasks
-from reco.workload.storage import EVENT_COLUMNS, MERGED, Places
+from reco.workload.storage import ANONYMOUS, EVENT_COLUMNS, MERGED, Places
 from tests.serving.stack import GROUP, TRACKING, Stack, event, put, until
 
 KEYS = Keys(GROUP)
@@ -31,10 +32,10 @@ ITEMS = {
 }
 
 
-def history(stack: Stack, user: str) -> list[str]:
-    """Return the items of a user's history in order."""
+def history(stack: Stack, id_: str, key: Callable[[str], str] = KEYS.history) -> list[str]:
+    """Return the items of the history of a user, or of a session, in order."""
     with redis.Redis.from_url(stack.store.url) as client:
-        lines = (client.get(KEYS.history(user)) or b"").splitlines()
+        lines = (client.get(key(id_)) or b"").splitlines()
     return [json.loads(line)[3] for line in lines]
 
 
@@ -57,10 +58,10 @@ def test_events_become_history_and_log(stack: Stack) -> None:
     client = stack.client("personalize-events", "collector")
     put(client, event("a", eventId="1"), event("b", eventId="2"), session="s1")
     put(client, event("b", eventId="2"), session="s1")
-    until(lambda: history(stack, "s1") == ["a", "b"])
+    until(lambda: history(stack, "s1", KEYS.session) == ["a", "b"])
     put(client, event("c", eventId="3", impression=["c", "d"]), session="s1", userId="ann")
     until(lambda: history(stack, "ann") == ["a", "b", "c"])
-    assert history(stack, "s1") == [], "the session turned out to be ann's"
+    assert history(stack, "s1", KEYS.session) == [], "the session turned out to be ann's"
     put(client, event("d", eventId="4"), {"eventType": "login", "sentAt": 1}, userId="ann")
     until(lambda: history(stack, "ann") == ["b", "c", "d"])
     put(client, event("e"), session="null")
@@ -69,11 +70,25 @@ def test_events_become_history_and_log(stack: Stack) -> None:
     assert by_id["3"]["USER_ID"] == "ann"
     assert by_id["3"]["SESSION_ID"] == "s1"
     assert by_id["3"]["IMPRESSION"] == "c|d"
-    assert by_id["1"]["USER_ID"] == "s1"
+    assert by_id["1"]["USER_ID"] == f"{ANONYMOUS}s1"
     assert "e" not in {row["ITEM_ID"] for row in logged(stack)}
     until(lambda: stack.metric("consumer", "reco_stream_lag") == 0)
     with redis.Redis.from_url(stack.store.url) as store:
         assert 0 < store.ttl(KEYS.history("ann")) <= 90 * 86_400
+
+
+def test_a_session_named_as_a_user_takes_nothing_from_them(stack: Stack) -> None:
+    stack.start("collector", stack.collector())
+    stack.start("consumer", stack.consumer())
+    client = stack.client("personalize-events", "collector")
+    put(client, event("a"), event("b"), session="900", userId="42")
+    until(lambda: history(stack, "42") == ["a", "b"])
+    put(client, event("x"), session="42")
+    put(client, event("y"), session="42", userId="other")
+    until(lambda: history(stack, "other") == ["x", "y"])
+    assert history(stack, "42") == ["a", "b"]
+    with pytest.raises(client.exceptions.InvalidInputException, match="userId must not begin"):
+        put(client, event("z"), userId=f"{ANONYMOUS}42")
 
 
 def test_the_files_of_an_hour_that_is_over_become_one(stack: Stack) -> None:

@@ -21,7 +21,7 @@ from hack.processes import LOOPBACK
 from reco.serving.event_log import parquet
 from reco.workload import tasks
 from reco.workload.storage import RECORD_COLUMNS, CurrentData, Places, SnapshotManifest
-from tests.serving.stack import ARN, GROUP, Stack, items, until
+from tests.serving.stack import ARN, GROUP, Stack, event, items, put, until
 
 RANKING = "aws-personalized-ranking"
 
@@ -40,6 +40,25 @@ def post(url: str, body: bytes) -> tuple[int, str | None, bytes]:
             return answer.status, None, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["x-amzn-errortype"], error.read()
+
+
+def test_a_session_is_asked_for_by_its_id_and_is_no_user(stack: Stack) -> None:
+    """As the service has it for anonymous visitors, and never in the place of a known user."""
+    stack.start("ranker", stack.ranker())
+    stack.start("collector", stack.collector())
+    stack.start("consumer", stack.consumer())
+    runtime = stack.client("personalize-runtime", "ranker")
+    events = stack.client("personalize-events", "collector")
+    trained, new, visitor = (items(runtime, userId=id_) for id_ in ("u1", "new", "visitor"))
+    put(events, event(new[0]), userId="new")
+    until(lambda: items(runtime, userId="new") != new)
+    after = items(runtime, userId="new")
+    for session in ("u1", "new", "visitor"):
+        put(events, event(visitor[1]), event(trained[0]), session=session)
+    until(lambda: items(runtime, userId="visitor") != visitor)
+    assert visitor[1] not in items(runtime, userId="visitor")
+    assert items(runtime, userId="u1") == trained
+    assert items(runtime, userId="new") == after
 
 
 def test_a_campaign_answers_as_the_service_does(stack: Stack) -> None:

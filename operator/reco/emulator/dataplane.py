@@ -13,7 +13,7 @@ from reco.emulator.catalogue import RECIPES
 from reco.emulator.errors import ServiceError, invalid
 from reco.emulator.kinds import KINDS
 from reco.emulator.model import EVENTS, RUNTIME
-from reco.emulator.ports import Event
+from reco.emulator.ports import Event, ServingModel
 from reco.emulator.store import Resource
 from reco.emulator.world import Call
 from reco.serving import answers, events, requests
@@ -37,11 +37,12 @@ def _get_recommendations(call: Call) -> dict[str, Any]:
     names = None if columns is None else columns.names
     count = requests.results_of(request, RECIPES[version.attributes["recipeArn"]].type, names)
     told = requests.told(request, names)
-    scored = refreshing.serving(call.world, version, call.now).recommend(
+    model = refreshing.serving(call.world, version, call.now)
+    scored = model.recommend(
         user=request.userId,
         item=request.itemId,
         count=count,
-        events=_events_of(call, version, request.userId),
+        events=_events_of(call, version, model, request.userId),
         exploration=campaign.attributes["campaignConfig"].get("itemExplorationConfig", {}),
     )
     return answers.recommendations(
@@ -57,10 +58,11 @@ def _get_ranking(call: Call) -> dict[str, Any]:
     names = None if columns is None else columns.names
     requests.check_ranking(request, RECIPES[version.attributes["recipeArn"]].type, names)
     told = requests.told(request, names)
-    scored = refreshing.serving(call.world, version, call.now).rank(
+    model = refreshing.serving(call.world, version, call.now)
+    scored = model.rank(
         user=request.userId,
         items=request.inputList,
-        events=_events_of(call, version, request.userId),
+        events=_events_of(call, version, model, request.userId),
     )
     return answers.ranking(scored, _recommendation_id(call, campaign), _metadata(columns, told))
 
@@ -104,10 +106,14 @@ def _serving(call: Call, arn: str) -> tuple[Resource, Resource]:
     return campaign, version
 
 
-def _events_of(call: Call, version: Resource, user: str | None) -> list[Event]:
+def _events_of(call: Call, version: Resource, model: ServingModel, user: str | None) -> list[Event]:
+    """Read what a user did since the training; of an id that is no user's, what the session did."""
     if not user:
         return []
-    records = call.world.store.records(version.dataset_group or "", user, after=version.created)
+    store, group = call.world.store, version.dataset_group or ""
+    if not model.knows(user) and not store.records(group, user):
+        user = events.anonymous(user)
+    records = store.records(group, user, after=version.created)
     return [
         Event(
             item=record["itemId"],
@@ -133,7 +139,7 @@ def _put_events(call: Call) -> dict[str, Any]:
         return {}
     group = tracker.attributes["datasetGroupArn"]
     if kept.user:
-        call.world.store.adopt_session(group, kept.session, kept.user)
+        call.world.store.adopt_session(group, events.anonymous(kept.session), kept.user)
     for event in kept.events:
         body = {
             "eventId": event.event_id,

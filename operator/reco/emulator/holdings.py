@@ -7,6 +7,7 @@ from reco.emulator import schemas
 from reco.emulator.ports import Columns
 from reco.emulator.store import Resource
 from reco.emulator.world import World
+from reco.workload.storage import ANONYMOUS
 
 _INTERACTION_COLUMNS = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 
@@ -14,7 +15,9 @@ _INTERACTION_COLUMNS = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_
 def interactions(world: World, group: str, at: float) -> Columns:
     """Collect the interactions of a group as of a time: imported rows, then streamed events.
 
-    Of streamed events with the same id the first counts.
+    Of streamed events with the same id the first counts. What an anonymous session did counts once
+    the session has turned out to be a user's:
+    https://docs.aws.amazon.com/personalize/latest/dg/recording-anonymous-user-events.html
     """
     columns: Columns = {name: [] for name in _INTERACTION_COLUMNS}
     for imported in _imports(world, group, "INTERACTIONS", at):
@@ -25,7 +28,8 @@ def interactions(world: World, group: str, at: float) -> Columns:
     for event in world.store.records(group, until=at):
         repeated = event.get("eventId") in known
         known |= {event["eventId"]} if "eventId" in event else set()
-        if event.get("itemId") and not repeated:
+        anonymous = event["subject"].startswith(ANONYMOUS)
+        if event.get("itemId") and not repeated and not anonymous:
             columns["USER_ID"].append(event["subject"])
             columns["ITEM_ID"].append(event["itemId"])
             columns["TIMESTAMP"].append(int(event["sentAt"]))

@@ -85,6 +85,10 @@ class Scored:
 class ServingModel(Protocol):
     """A trained model that answers."""
 
+    def knows(self, user: str) -> bool:
+        """Say whether the user was in the data that it was trained with."""
+        ...
+
     def recommend(
         self,
         *,

@@ -293,9 +293,9 @@ class Store:
         return None if row["received"] is None else float(row["received"])
 
     def adopt_session(self, owner: str, session: str, subject: str) -> None:
-        """Give what an anonymous session did to the user it turned out to be."""
+        """Give what an anonymous session did to the user it turned out to be: both as subjects."""
         self._db.execute(
-            "UPDATE records SET subject = ? WHERE owner = ? AND session = ? AND subject = session",
+            "UPDATE records SET subject = ? WHERE owner = ? AND subject = ?",
             (subject, owner, session),
         )
 

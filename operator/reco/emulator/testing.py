@@ -44,8 +44,13 @@ METRICS: Mapping[str, float] = {
 class PopularityModel:
     """Counts interactions; leaves out what the user touched since the training."""
 
-    def __init__(self, items: Sequence[str]) -> None:
+    def __init__(self, items: Sequence[str], users: Sequence[str]) -> None:
         self._items = sorted(set(items), key=lambda item: (-items.count(item), item))
+        self._users = frozenset(users)
+
+    def knows(self, user: str) -> bool:
+        """Say whether the user has an interaction."""
+        return user in self._users
 
     def recommend(
         self,
@@ -124,7 +129,8 @@ class InstantTrainer:
 
     def model(self, arn: str) -> PopularityModel:
         """Give a model of the job's interactions."""
-        return PopularityModel(self.jobs[arn].interactions["ITEM_ID"])
+        interactions = self.jobs[arn].interactions
+        return PopularityModel(interactions["ITEM_ID"], interactions["USER_ID"])
 
     def discard(self, arn: str) -> None:
         """Forget a job's outcome."""

@@ -131,6 +131,11 @@ class RecipeModel:
     def __init__(self, model: Model) -> None:
         self._model = model
 
+    def knows(self, user: str) -> bool:
+        """Say whether the user was in the data that it was trained with."""
+        rows = self._model.histories.rows_of(user)
+        return bool(rows.stop > rows.start)
+
     def recommend(
         self,
         *,

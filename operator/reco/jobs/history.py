@@ -1,8 +1,10 @@
 """What a training reads: the snapshots that count, and what was streamed since.
 
-Streamed events and records are those that lie in storage when the reader is made. Events count
-once an id; of several rows of one item or user the newest counts, streamed ones over imported ones,
-as in Amazon Personalize. Interactions come in batches, so that memory holds one of them.
+Streamed events and records are those that lie in storage when the reader is made. An event counts
+once for each user that has its id. What an anonymous session did is its user's, once a later call
+names one with it, and else nobody's who has a name: clients choose the ids of both. Of several rows
+of one item or user the newest counts, streamed ones over imported ones, as in Amazon Personalize.
+Interactions come in batches, so that memory holds one of them.
 """
 
 import json
@@ -15,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from reco.jobs import snapshots
+from reco.jobs.session_owners import SessionOwners
 from reco.recipes import Interactions, Items, Users
 from reco.storage import ObjectStore, offline_log, parquet
 from reco.workload.storage import Places, SnapshotManifest, text_of
@@ -61,12 +64,13 @@ class History:
         if not self._events:
             return
         at = 0
-        first = self._first_mentions(progress)
+        first, owners = self._look_through(progress)
         for number, key in enumerate(self._events):
             for batch in parquet.batches(self._store, key, _INTERACTION):
+                known = owners.named(batch, at)
                 mask = pa.array(first[at : at + batch.num_rows])
                 at += batch.num_rows
-                yield _interactions(batch.filter(pc.and_(mask, pc.is_valid(batch["ITEM_ID"]))))
+                yield _interactions(known.filter(pc.and_(mask, pc.is_valid(batch["ITEM_ID"]))))
             progress("reading events", 0.9 + 0.1 * (number + 1) / len(self._events))
 
     def items(self) -> Items | None:
@@ -89,18 +93,28 @@ class History:
             return None
         return Users(_strings(table["USER_ID"]), _categories(table, "USER_ID"))
 
-    def _first_mentions(self, progress: Callable[[str, float], None]) -> NDArray[np.bool_]:
-        """Return which rows of all event files, in order, are the first with their id."""
+    def _look_through(
+        self, progress: Callable[[str, float], None]
+    ) -> tuple[NDArray[np.bool_], SessionOwners]:
+        """Return which rows of all event files, in order, are the first with their user and id.
+
+        And whose sessions are.
+        """
         hashes = [np.zeros(0, np.int64)]
+        owners = SessionOwners()
+        at = 0
         for number, key in enumerate(self._events):
-            for batch in parquet.batches(self._store, key, ["EVENT_ID"]):
-                ids = batch["EVENT_ID"].to_pylist()
-                hashes.append(np.fromiter(map(hash, ids), np.int64, len(ids)))
+            for batch in parquet.batches(self._store, key, ["EVENT_ID", "USER_ID", "SESSION_ID"]):
+                users = batch["USER_ID"].to_pylist()
+                ids = zip(users, batch["EVENT_ID"].to_pylist(), strict=True)
+                hashes.append(np.fromiter(map(hash, ids), np.int64, len(users)))
+                owners.look_at(users, batch["SESSION_ID"].to_pylist(), at)
+                at += batch.num_rows
             progress("reading event ids", 0.8 + 0.1 * (number + 1) / len(self._events))
         _, first = np.unique(np.concatenate(hashes), return_index=True)
         mask = np.zeros(sum(map(len, hashes)), np.bool_)
         mask[first] = True
-        return mask
+        return mask, owners
 
     def _rows(self, type_: str, key: str) -> pa.Table | None:
         """Return the newest row of each id: the id, creation times, and categorical columns."""

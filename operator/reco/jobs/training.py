@@ -76,7 +76,7 @@ def run(
     manifest = read(store, places.version(task.solution, task.version), VersionManifest)
     if manifest is None:
         _check_settings(task)
-        trained = _train(task, store, places, progress)
+        trained = _train(task, store, places, progress, int(now().timestamp()))
         with tempfile.TemporaryDirectory(prefix="reco-") as scratch:
             path = Path(scratch) / "model"
             progress("writing", 0.95)
@@ -97,7 +97,7 @@ def run(
                 users=len(trained.log.user_ids),
                 items=len(trained.model.item_ids),
                 base=trained.base,
-                trained_through=int(trained.log.timestamps.max(initial=0)),
+                trained_through=trained.log.latest,
             )
             _keep(store, places, path, manifest)
     store.delete(pending_of(places, task.solution, task.version))
@@ -124,7 +124,9 @@ def _check_settings(task: TrainTask) -> None:
         raise Refused(Outcome.INVALID_SETTINGS, "; ".join(problems))
 
 
-def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progress) -> _Trained:
+def _train(
+    task: TrainTask, store: ObjectStore, places: Places, progress: Progress, now: int
+) -> _Trained:
     base = _newest_full(task, store, places) if task.mode == "Update" else None
     history = History(store, places)
     # Users and items are known once they are read; what is sure to be too much is refused before.
@@ -132,7 +134,8 @@ def _train(task: TrainTask, store: ObjectStore, places: Places, progress: Progre
     try:
         items, users = history.items(), history.users()
         read_so_far = progress.part(0.0, 0.3)
-        log = Log.of(history.interactions(read_so_far), task.event_type, task.event_value_threshold)
+        rows = history.interactions(read_so_far)
+        log = Log.of(rows, task.event_type, task.event_value_threshold, now)
         known = log.item_ids if items is None else np.union1d(items.ids, log.item_ids)
         _check_memory(
             task,

@@ -22,6 +22,7 @@ from reco.recipes.data import (
     Timestamps,
     TrainingDataError,
 )
+from reco.recipes.times import believed, in_seconds
 
 MINIMUM_INTERACTIONS = 1000
 MINIMUM_USERS = 25
@@ -34,6 +35,7 @@ _ROWS_AT_ONCE = 1 << 21
 class Log:
     """Interactions with users and items as positions in sorted ids, 16 bytes a row.
 
+    Times are in epoch seconds; those outside `earliest` to `latest` are not believed, see `times`.
     `event_type` is the type all rows have, where rows were chosen by one.
     """
 
@@ -42,6 +44,8 @@ class Log:
     users: Indices
     items: Indices
     timestamps: Timestamps
+    earliest: int
+    latest: int
     event_type: str | None = None
 
     @classmethod
@@ -50,28 +54,32 @@ class Log:
         data: "Data",
         event_type: str | None = None,
         event_value_threshold: float | None = None,
+        now: int | None = None,
     ) -> "Log":
         """Encode batches as they come, so that no more than one of them is in memory at a time.
 
-        What is encoded already stays as it is: its rows were chosen then.
+        What is encoded already stays as it is: its rows were chosen then. `now` is the reader's
+        clock, in epoch seconds: what is dated later is not believed.
         """
         if isinstance(data, Log):
             return data
         users, items = _Vocabulary(), _Vocabulary()
-        timestamps = [np.zeros(0, np.int64)]
+        columns = [np.zeros(0, np.int64)]
         for batch in [data] if isinstance(data, Interactions) else data:
             chosen = batch.selected(event_type, event_value_threshold)
             users.extend(chosen.user_ids)
             items.extend(chosen.item_ids)
-            timestamps.append(chosen.timestamps.astype(np.int64))
+            columns.append(in_seconds(chosen.timestamps.astype(np.int64)))
         user_ids, user_positions = users.sorted()
         item_ids, item_positions = items.sorted()
+        timestamps = np.concatenate(columns)
         return cls(
             user_ids,
             item_ids,
             user_positions,
             item_positions,
-            np.concatenate(timestamps),
+            timestamps,
+            *believed(timestamps, now),
             event_type,
         )
 
@@ -123,7 +131,7 @@ class Catalogue:
 
     `counts` is the number of distinct users per item; `created` is when an item appeared, in
     epoch seconds: its creation timestamp, else its first interaction, else the newest interaction.
-    `latest` is the time of the newest interaction.
+    `latest` is the time of the newest interaction. Both leave out times that are not believed.
     """
 
     item_ids: Strings
@@ -140,6 +148,8 @@ class Catalogue:
 class Histories:
     """Every user's distinct items, oldest first, each at its latest interaction (CSR layout).
 
+    What is dated later than is believed keeps its place, and counts as of its user's latest time
+    that is.
     User k (ids are sorted) owns `items[starts[k]:starts[k + 1]]` and the same `timestamps`.
     """
 
@@ -254,21 +264,51 @@ def encode(log: Log, items: Items | None) -> tuple[Catalogue, Histories]:
     item_ids = log.item_ids if items is None else np.union1d(log.item_ids, items.ids)
     item = np.searchsorted(item_ids, log.item_ids).astype(np.int32)[log.items]
 
-    latest = int(log.timestamps.max(initial=0))
-    created = np.full(len(item_ids), np.iinfo(np.int64).max)
-    np.minimum.at(created, item, log.timestamps)
-    created[created == np.iinfo(np.int64).max] = latest
+    created = _first_seen(log, item, len(item_ids))
     if items is not None and items.creation_timestamps is not None:
-        created[np.searchsorted(item_ids, items.ids)] = items.creation_timestamps
+        created[np.searchsorted(item_ids, items.ids)] = in_seconds(items.creation_timestamps)
 
     order = np.lexsort((log.timestamps, log.users))
     pair = (log.users.astype(np.int64) * len(item_ids) + item)[order]
     order = order[latest_mentions(pair)]
     del pair
-    user, item, timestamps = log.users[order], item[order], log.timestamps[order]
+    user, item = log.users[order], item[order]
+    timestamps = _plausible(log)[order]
     counts = np.bincount(item, minlength=len(item_ids)).astype(np.int32)
     starts = np.searchsorted(user, np.arange(len(log.user_ids) + 1)).astype(np.int64)
     return (
-        Catalogue(item_ids, counts, created, latest),
+        Catalogue(item_ids, counts, created, log.latest),
         Histories(log.user_ids, starts, item, timestamps),
     )
+
+
+def _plausible(log: Log) -> Timestamps:
+    """Return times, and in place of those too late to be believed their user's latest before.
+
+    A user without one gets the median of all: a time that says nothing moves nothing.
+    """
+    late = log.timestamps > log.latest
+    if not late.any():
+        return log.timestamps
+    never = np.iinfo(np.int64).min
+    newest = np.full(len(log.user_ids), never)
+    np.maximum.at(newest, log.users[~late], log.timestamps[~late])
+    newest[newest == never] = np.median(log.timestamps[~late])
+    return np.where(late, newest[log.users], log.timestamps)
+
+
+def _first_seen(log: Log, item: Indices, items: int) -> Timestamps:
+    """Return when each item had its first interaction; the latest time for those without.
+
+    A row that is not believed counts only where an item has no other.
+    """
+    times = np.clip(log.timestamps, log.earliest, log.latest)
+    never = np.iinfo(np.int64).max
+    first = np.full(items, never)
+    doubtful = times != log.timestamps
+    np.minimum.at(first, item[~doubtful], times[~doubtful])
+    if doubtful.any():
+        rest = doubtful & (first[item] == never)
+        np.minimum.at(first, item[rest], times[rest])
+    first[first == never] = log.latest
+    return first

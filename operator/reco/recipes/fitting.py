@@ -145,7 +145,8 @@ def _popularity(data: _Data) -> Scorers:
 def _trending(data: _Data) -> Scorers:
     """Rank by the increase of interactions from the last interval but one to the last.
 
-    Intervals end with the newest interaction. Equal increases are ordered by popularity.
+    Intervals end with the newest interaction that is believed, so that those dated later are in
+    none. Equal increases are ordered by popularity.
     """
     seconds = _SECONDS[str(data.settings.values["trend_discovery_frequency"])]
     items = np.searchsorted(data.catalogue.item_ids, data.log.item_ids)[data.log.items]
@@ -306,7 +307,8 @@ def _below_one(catalogue: Catalogue) -> Logits:
 def _welcome(data: _Data) -> Welcome:
     """Sum up how much each item was touched lately, by everybody and by who has a label."""
     learned, size = data.learned, len(data.catalogue.item_ids)
-    age_in_days = (data.catalogue.latest - learned.timestamps) / SECONDS_PER_DAY
+    # As floats, for the difference of any two integers need not be one.
+    age_in_days = (data.catalogue.latest - learned.timestamps.astype(np.float64)) / SECONDS_PER_DAY
     weights = np.exp2(-age_in_days / _PRIOR_HALF_LIFE_DAYS)
     recent = np.bincount(learned.items, weights=weights, minlength=size)
     prior = standardised(np.log1p(recent).astype(np.float32))

@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     users: the users data set.
     hyperparameters: as strings, checked against the recipe.
     event_type, event_value_threshold: which interactions to learn from, as in a solution.
+    now: the clock of whoever trains, in epoch seconds; what is dated later is not believed.
     seed: chooses the test users, and starts what a recipe draws.
     threads: how many a recipe may use that runs threads of its own; changes no result.
     progress: told the stage's name and the share of the work done, 0 to 1.
@@ -43,6 +44,7 @@ class Options(TypedDict, total=False):
     hyperparameters: Mapping[str, str]
     event_type: str | None
     event_value_threshold: float | None
+    now: int | None
     seed: int
     threads: int
     progress: Callable[[str, float], None] | None
@@ -153,7 +155,12 @@ class _Task:
     def of(cls, recipe: str, interactions: Data, options: Options) -> Self:
         chosen = recipe_named(recipe)
         values = chosen.settings(options.get("hyperparameters", {}))
-        log = Log.of(interactions, options.get("event_type"), options.get("event_value_threshold"))
+        log = Log.of(
+            interactions,
+            options.get("event_type"),
+            options.get("event_value_threshold"),
+            options.get("now"),
+        )
         check_sufficient(log)
         return cls(
             recipe=chosen,

@@ -150,7 +150,7 @@ def _event_rows(entries: Iterable[Entry]) -> Iterator[Row]:
                 event.item_id,
                 event.event_type,
                 event.event_value,
-                int(event.sent_at),
+                int(min(event.sent_at, kept.received)),
                 "|".join(event.impression) if event.impression else None,
                 event.recommendation_id,
                 event.properties,

@@ -10,10 +10,12 @@ import orjson
 
 from reco.serving.errors import ServiceError, invalid
 from reco.serving.requests import Event, PutEventsRequest
+from reco.workload.storage import ANONYMOUS
 
 DROPPED_SESSION: Final = "null"
 """A known slip of client code: accepted and dropped, as the service does."""
 
+_IDS: Final = frozenset({"ITEM_ID", "USER_ID"})
 _LATEST: Final = 1e11
 """In the year 5138: what is larger are not seconds."""
 
@@ -41,8 +43,8 @@ class KeptEvents(msgspec.Struct, frozen=True):
 
     @property
     def subject(self) -> str:
-        """Whose history the events belong to: an anonymous session is a user of its own."""
-        return self.user or self.session
+        """Whom the events are kept for: a user, or an anonymous session, which is never one."""
+        return self.user or anonymous(self.session)
 
 
 class KeptRows(msgspec.Struct, frozen=True):
@@ -53,8 +55,15 @@ class KeptRows(msgspec.Struct, frozen=True):
     rows: tuple[tuple[str, str], ...]
 
 
+def anonymous(session: str) -> str:
+    """Return what stands in the place of a user's id for an anonymous session."""
+    return f"{ANONYMOUS}{session}"
+
+
 def kept_events(request: PutEventsRequest, now: float) -> KeptEvents:
     """Return the events of a call that arrived at `now`, in epoch seconds.
+
+    An event dated later counts as of then: no client's clock decides what is new.
 
     An event without an id gets one made of its content and its place in the call, so that a call
     that an SDK repeats, because the answer was lost, counts once.
@@ -62,11 +71,15 @@ def kept_events(request: PutEventsRequest, now: float) -> KeptEvents:
     Raises:
         ServiceError: an event cannot be understood (`InvalidInputException`).
     """
+    if request.userId is not None and request.userId.startswith(ANONYMOUS):
+        raise invalid("userId must not begin with the mark of anonymous sessions.")
     return KeptEvents(
         session=request.sessionId,
         user=request.userId,
         received=now,
-        events=tuple(_kept(event, request, place) for place, event in enumerate(request.eventList)),
+        events=tuple(
+            _kept(event, request, place, now) for place, event in enumerate(request.eventList)
+        ),
     )
 
 
@@ -94,8 +107,11 @@ def kept_rows(
 
 
 def columns_by_property(names: Iterable[str]) -> dict[str, str]:
-    """Return a schema's columns by what `columns_of` looks them up with."""
-    return {_folded(name): name for name in names}
+    """Return a schema's columns by what `columns_of` looks them up with.
+
+    Ids are left out: whose a row is, the request says beside its properties.
+    """
+    return {_folded(name): name for name in names if name not in _IDS}
 
 
 def columns_of(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -109,13 +125,16 @@ def properties(text: str | None) -> dict[str, Any]:
     """Return the members of a `properties` text; none if there is no text.
 
     Raises:
-        ServiceError: it is no JSON object (`InvalidInputException`).
+        ServiceError: it is no JSON object, or a whole number in it has more than 64 bits
+            (`InvalidInputException`).
     """
     if text is None:
         return {}
     try:
         parsed = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        # What nobody can write again must not get as far as the log, where a training would end.
+        orjson.dumps(parsed)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise _unreadable() from error
     if not isinstance(parsed, dict):
         raise _unreadable()
@@ -148,18 +167,18 @@ def epoch_seconds(sent: float | datetime) -> float:
     return seconds / 1000 if seconds >= _LATEST else seconds
 
 
-def _kept(event: Event, request: PutEventsRequest, place: int) -> KeptEvent:
+def _kept(event: Event, request: PutEventsRequest, place: int, now: float) -> KeptEvent:
     members = properties(event.properties)
     if "timestamp" in members:
         raise invalid("The property timestamp is set by the service and cannot be sent.")
     item = event.itemId or _text(members.get("itemId"))
     value = event.eventValue
     if value is None and isinstance(members.get("eventValue"), int | float):
-        value = float(members["eventValue"])
+        value = float(members["eventValue"])  # a whole number of 64 bits is one
     return KeptEvent(
         event_id=event.eventId or _id_of(event, request, place),
         event_type=event.eventType,
-        sent_at=epoch_seconds(event.sentAt),
+        sent_at=min(epoch_seconds(event.sentAt), now),
         item_id=item,
         event_value=value,
         impression=event.impression,

@@ -102,13 +102,13 @@ class Folder:
             return None
 
     def _add(self, pipeline: Redis, kept: KeptEvents) -> None:
-        session = kept.session if kept.user else kept.subject
+        session = self._keys.session(kept.session)
         lines = [line for line in map(history.line, kept.events) if line is not None]
         pipeline.evalsha(
             self._script,
             2,
-            self._keys.history(kept.subject),
-            self._keys.history(session),
+            self._keys.history(kept.user) if kept.user else session,
+            session,
             self._limits.events,
             self._limits.seconds,
             *lines,

@@ -47,8 +47,15 @@ class Keys:
         return f"{self._root}:events"
 
     def history(self, user: str) -> str:
-        """Return the key of a user's or an anonymous session's recent events."""
+        """Return the key of a user's recent events."""
         return f"{self._root}:history:{user}"
+
+    def session(self, session: str) -> str:
+        """Return the key of what an anonymous session did.
+
+        It is apart from users' keys: clients choose both ids, and a session may be named as a user.
+        """
+        return f"{self._root}:session:{session}"
 
 
 def line(event: KeptEvent) -> bytes | None:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from redis.asyncio import Redis
@@ -18,7 +20,6 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reco.serving.history import Keys
 from reco.serving.tracked import Tracked
 from reco.workload.results import Outcome
 from reco.workload.tasks import PASSWORD_VARIABLE, OnlineStore
@@ -80,20 +81,19 @@ class Histories:
     `timeout` is in seconds.
     """
 
-    def __init__(self, client: Redis, keys: Keys, timeout: float) -> None:
+    def __init__(self, client: Redis, timeout: float) -> None:
         self._store = Tracked(client, timeout)
-        self._keys = keys
         self._failures = 0
-        self._waiting: list[tuple[str, asyncio.Future[bytes]]] = []
+        self._waiting: list[tuple[Sequence[str], asyncio.Future[bytes]]] = []
         self._fetching: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
 
-    def unchanged(self, user: str) -> bool:
-        """Return whether a user's history is still what was last read of it."""
-        return self._store.current(self._keys.history(user))
+    def unchanged(self, keys: Sequence[str]) -> bool:
+        """Return whether what was last read at these keys is still there."""
+        return bool(keys) and all(map(self._store.current, keys))
 
-    async def of(self, user: str) -> bytes:
-        """Return a user's history, see `history.parse`; empty if there is none.
+    async def of(self, keys: Sequence[str]) -> bytes:
+        """Return the first history that there is at these keys, see `history.parse`; else nothing.
 
         Raises:
             HistoryUnavailableError: the store is slow, away or refuses.
@@ -101,7 +101,7 @@ class Histories:
         if self._probing is not None:
             raise HistoryUnavailableError("away")
         found: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.append((user, found))
+        self._waiting.append((keys, found))
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch())
         return await found
@@ -125,16 +125,18 @@ class Histories:
         finally:
             self._fetching = None
 
-    async def _ask(self, asked: list[tuple[str, "asyncio.Future[bytes]"]]) -> None:
-        keys = [self._keys.history(user) for user, _ in asked]
+    async def _ask(self, asked: list[tuple[Sequence[str], "asyncio.Future[bytes]"]]) -> None:
+        keys = [key for some, _ in asked for key in some]
         try:
             histories = await self._store.get(keys)
         except RedisConnectionError:  # it was closed since the last question
             histories = await self._store.get(keys)
         self._failures = 0
-        for (_, found), history in zip(asked, histories, strict=True):
+        answers = iter(histories)
+        for some, found in asked:
+            history = next(filter(None, list(islice(answers, len(some)))), b"")
             if not found.done():
-                found.set_result(history or b"")
+                found.set_result(history)
 
     async def close(self) -> None:
         """Stop looking, and close the connection."""

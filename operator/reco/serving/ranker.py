@@ -45,6 +45,7 @@ class Ranker:
     def __init__(self, task: RankerTask, metrics: Metrics) -> None:
         self._task = task
         self._metrics = metrics
+        self._keys = Keys(task.group.name)
         self._kind = recipe_kind(task.recipe)
         self._exploration = exploration(task.exploration)
         self._explores = bool(self._exploration.get("exploration_weight"))
@@ -129,17 +130,30 @@ class Ranker:
     async def _known(self, model: Model, user: str | None) -> Known:
         if not user or self._sessions is None or self._histories is None:
             return Known(b"", model.session())
-        if self._histories.unchanged(user) and (known := self._sessions.latest(user)):
+        known = self._sessions.latest(user)
+        if known is not None and self._histories.unchanged(known.keys):
             return known
+        keys = known.keys if known is not None else self._places_of(model, user)
         try:
-            history = await self._histories.of(user)
+            history = await self._histories.of(keys)
         except HistoryUnavailableError as error:
             self._fallbacks.labels(error.reason).inc()
             history = None
-        known = self._sessions.of(user, history)
+        known = self._sessions.of(user, history, keys)
         self._remembered.set(len(self._sessions))
         self._bytes.set(self._sessions.size)
         return known
+
+    def _places_of(self, model: Model, user: str) -> tuple[str, ...]:
+        """Return where the store may have what an id did, the first that has anything counts.
+
+        An anonymous visitor is asked for by the session's id, as in Amazon Personalize. An id that
+        is a user's, of the training or with events, never gets what a session of that name did.
+        """
+        history = self._keys.history(user)
+        rows = model.histories.rows_of(user)
+        trained = rows.stop > rows.start
+        return (history,) if trained else (history, self._keys.session(user))
 
     def _recommendation_id(self) -> str:
         return answers.recommendation_id(self._random.getrandbits(128), self._task.arn)
@@ -228,7 +242,7 @@ def _built(task: RankerTask) -> Pod:
 @asynccontextmanager
 async def _working(task: RankerTask, ranker: Ranker) -> AsyncIterator[None]:
     client = connect(task.online_store, timeout=task.online_store_timeout)
-    histories = Histories(client, Keys(task.group.name), task.online_store_timeout)
+    histories = Histories(client, task.online_store_timeout)
     try:
         with tempfile.TemporaryDirectory(prefix="reco-ranker-") as folder:
             model = await asyncio.to_thread(fetch, task, Path(folder))

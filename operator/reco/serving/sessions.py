@@ -19,6 +19,8 @@ class Known:
 
     history: bytes
     session: Session
+    keys: tuple[str, ...] = ()
+    """Where in the online store the history was looked for."""
     answers: dict[tuple[object, ...], bytes] = field(default_factory=dict)
     """JSON of items by what was asked; the asker decides what may be kept."""
     size: int = 0
@@ -48,15 +50,15 @@ class Sessions:
             self._known.move_to_end(user)
         return known
 
-    def of(self, user: str, history: bytes | None) -> Known:
-        """Return a user after a history; None if the history can't be read just now."""
+    def of(self, user: str, history: bytes | None, keys: tuple[str, ...] = ()) -> Known:
+        """Return a user after a history, found at `keys`; None if it can't be read just now."""
         known = self._known.pop(user, None)
         if known is not None and history is not None and not history.startswith(known.history):
             self.size -= known.size
             known = None
         if known is None:
             session = self._model.session(list(parse(history or b"")), user_id=user)
-            known = Known(history or b"", session)
+            known = Known(history or b"", session, keys)
             if history is None:
                 return known
         elif history is not None and history != known.history:

@@ -51,7 +51,11 @@ EVENT_COLUMNS: Final = {
 }
 """Columns of the offline log of events: times in epoch seconds, `IMPRESSION` as item ids joined by
 `|`, `PROPERTIES` as JSON. Every column but EVENT_ID, USER_ID, EVENT_TYPE and TIMESTAMP may be
-null. Events are written at least once: readers keep one row an EVENT_ID."""
+null. Events are written at least once: readers keep one row a USER_ID and EVENT_ID. Of an anonymous
+session USER_ID is `ANONYMOUS` and the session's id."""
+ANONYMOUS: Final = "\x1fsession\x1f"
+"""What the USER_ID of an anonymous session begins with, so that no session has the id of a user:
+both are clients' own choice. Nobody else's begins with it."""
 
 RECORD_COLUMNS: Final = {
     "RECORD_ID": "string",

@@ -46,6 +46,31 @@ def test_an_anonymous_session_is_a_user_and_becomes_the_one_it_turns_out_to_be(
     assert not {first, second} & set(items(service, campaign, userId="ann", numResults=5))
 
 
+def test_a_session_named_as_a_user_leaves_the_user_alone(service: Service) -> None:
+    group, campaign = service.serving()
+    _, tracking = service.tracker(group)
+    first, second, third = items(service, campaign, userId="42", numResults=3)
+    watched(service, tracking, first, userId="42", sessionId="900")
+    event = {"eventType": "watch", "itemId": second, "sentAt": time.time()}
+    service.events.put_events(trackingId=tracking, sessionId="42", eventList=[event])
+    assert items(service, campaign, userId="42", numResults=2) == [second, third]
+    watched(service, tracking, third, userId="other", sessionId="42")
+    assert items(service, campaign, userId="42", numResults=2) == [second, third]
+    assert not {second, third} & set(items(service, campaign, userId="other", numResults=5))
+
+
+def test_a_session_is_trained_on_once_it_has_a_user(service: Service) -> None:
+    group = service.filled_group()
+    _, tracking = service.tracker(group)
+    for session, item in (("s-1", "new-1"), ("s-2", "new-2")):
+        event = {"eventType": "watch", "itemId": item, "sentAt": time.time()}
+        service.events.put_events(trackingId=tracking, sessionId=session, eventList=[event])
+    watched(service, tracking, "new-3", userId="ann", sessionId="s-1")
+    job = service.trainer.jobs[service.version(service.solution(group))]
+    trained = zip(job.interactions["USER_ID"], job.interactions["ITEM_ID"], strict=True)
+    assert [one for one in trained if "new" in one[1]] == [("ann", "new-1"), ("ann", "new-3")]
+
+
 def test_a_session_named_null_is_accepted_and_dropped(service: Service) -> None:
     group, campaign = service.serving()
     _, tracking = service.tracker(group)
@@ -79,7 +104,7 @@ def test_a_repeated_event_is_trained_on_once(service: Service) -> None:
     for item, event_id in (("new-1", "a"), ("new-2", "a"), ("new-3", "b"), ("new-4", None)):
         event = {"eventType": "watch", "itemId": item, "sentAt": time.time()}
         event |= {"eventId": event_id} if event_id else {}
-        service.events.put_events(trackingId=tracking, sessionId="s", eventList=[event])
+        service.events.put_events(trackingId=tracking, sessionId="s", userId="u", eventList=[event])
     job = service.trainer.jobs[service.version(service.solution(group))]
     streamed = [item for item in job.interactions["ITEM_ID"] if item.startswith("new-")]
     assert streamed == ["new-1", "new-3", "new-4"]

@@ -183,13 +183,13 @@ def test_null_members_are_absent() -> None:
 def test_times_come_in_several_forms(sent: Any, seconds: float) -> None:
     body = {"trackingId": "t", "sessionId": "s", "eventList": [{**EVENT, "sentAt": sent}]}
     request = decode(PutEventsRequest, json.dumps(body).encode())
-    assert events.kept_events(request, 5.0).events[0].sent_at == seconds
+    assert events.kept_events(request, 2e9).events[0].sent_at == seconds
 
 
 def test_a_time_may_be_one_of_pythons() -> None:
     sent = {**EVENT, "sentAt": datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)}
     request = parse(PutEventsRequest, {"trackingId": "t", "sessionId": "s", "eventList": [sent]})
-    assert events.kept_events(request, 5.0).events[0].sent_at == 1_700_000_000.0
+    assert events.kept_events(request, 2e9).events[0].sent_at == 1_700_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -296,3 +296,52 @@ def test_any_body_is_a_request_or_refused(operation: str, body: bytes) -> None:
         assert isinstance(decode(request, body), request)
     except ServiceError as error:
         assert error.code in {"SerializationException", "ValidationException"}  # noqa: PT017 - either is fine
+
+
+NOW = 1_700_000_000.0
+
+
+def put(properties: str | None = None, sent_at: Any = NOW, **more: Any) -> events.KeptEvents:
+    event = {"eventType": "watch", "itemId": "i", "sentAt": sent_at}
+    event |= {} if properties is None else {"properties": properties}
+    body = {"trackingId": "t", "sessionId": "s", "eventList": [event], **more}
+    return events.kept_events(decode(PutEventsRequest, json.dumps(body).encode()), NOW)
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "kept"),
+    [
+        (NOW - 5, NOW - 5),
+        (NOW + 5, NOW),
+        (4_102_444_800, NOW),
+        (4_102_444_800_000, NOW),
+        ("2100-01-01T00:00:00Z", NOW),
+        (0, 0.0),
+    ],
+)
+def test_what_is_dated_later_than_it_came_counts_as_of_then(sent_at: Any, kept: float) -> None:
+    assert put(sent_at=sent_at).events[0].sent_at == kept
+
+
+def test_a_repeated_call_has_the_same_event_id_whenever_it_comes() -> None:
+    body = {"eventType": "watch", "sentAt": NOW + 3600}
+    request = decode(
+        PutEventsRequest,
+        json.dumps({"trackingId": "t", "sessionId": "s", "eventList": [body]}).encode(),
+    )
+    first, second = (events.kept_events(request, NOW + later) for later in (0, 5))
+    assert first.events[0].event_id == second.events[0].event_id
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 30, "1" + "0" * 400, "1e400", "9" * 900])
+def test_numbers_that_nobody_can_write_again_are_refused(number: str) -> None:
+    with pytest.raises(ServiceError, match="Error parsing properties json"):
+        put(f'{{"eventValue": {number}}}')
+    with pytest.raises(ServiceError, match="Error parsing properties json"):
+        events.kept_rows("Items", [("i", f'{{"price": [{number}]}}')], {"price": "PRICE"}, NOW)
+
+
+def test_no_property_says_whose_a_row_is() -> None:
+    columns = events.columns_by_property(["ITEM_ID", "GENRES"])
+    kept = events.kept_rows("Items", [("a", '{"itemId": "b", "genres": "x"}')], columns, NOW)
+    assert kept.rows == (("a", '{"GENRES":"x"}'),)

@@ -22,7 +22,7 @@ from reco.serving.metrics import Metrics
 from reco.storage import ObjectStore, open_storage, read
 from reco.storage.versions import Pending, drop_version, pending_of
 from reco.workload.results import EXIT_RETRY, Result
-from reco.workload.storage import EVENT_COLUMNS, RECORD_COLUMNS, VersionManifest
+from reco.workload.storage import ANONYMOUS, EVENT_COLUMNS, RECORD_COLUMNS, VersionManifest
 from reco.workload.tasks import S3, Field_, Group, ImportTask, Storage, TrainTask
 from tests.unit.jobs.conftest import INTERACTIONS, ITEMS, OWNER, PLACES, Jobs
 
@@ -164,6 +164,61 @@ def test_streamed_events_count_once_an_id(job: Jobs, group: Group, store: Object
     assert manifest is not None
     assert (manifest.rows, manifest.items) == (1503, 43)
     assert manifest.trained_through == 5004
+
+
+def trained_users(store: ObjectStore, path: Path, version: str = "v1") -> dict[str, list[str]]:
+    """Return the new items of each user that a version was trained with."""
+    manifest = stored(store, version)
+    assert manifest is not None
+    store.download(PLACES.artifact(manifest.artifact), path)
+    model = load(path)
+    users = {user: model.history_of(user) for user in model.histories.user_ids.tolist()}
+    fresh = {
+        user: [one.item_id for one in events if one.item_id.startswith("new")]
+        for user, events in users.items()
+    }
+    return {user: items for user, items in fresh.items() if items}
+
+
+@pytest.mark.usefixtures("data")
+def test_a_session_named_as_a_user_is_trained_apart(
+    job: Jobs, group: Group, store: ObjectStore, tmp_path: Path
+) -> None:
+    """In the order of arrival, over files: "u1" is a user, and a session that becomes u2's."""
+    session, other = f"{ANONYMOUS}u1", f"{ANONYMOUS}s"
+    first = [
+        event(1, USER_ID="u1", SESSION_ID="900"),
+        event(2, USER_ID=session, SESSION_ID="u1"),
+        event(3, USER_ID=other, SESSION_ID="s"),
+    ]
+    second = [
+        event(4, USER_ID="u2", SESSION_ID="u1"),
+        event(5, USER_ID=session, SESSION_ID="u1"),
+    ]
+    store.put(f"{PLACES.events}/2026-01-01/0-1.parquet", parquet(EVENT_COLUMNS, first))
+    store.put(f"{PLACES.events}/2026-01-02/1-2.parquet", parquet(EVENT_COLUMNS, second))
+    job("train", task(group))
+    assert trained_users(store, tmp_path / "model") == {
+        "u1": ["new1"],
+        "u2": ["new2", "new4"],
+        other: ["new3"],
+        session: ["new5"],
+    }
+
+
+@pytest.mark.usefixtures("data")
+def test_an_event_id_counts_once_a_user(
+    job: Jobs, group: Group, store: ObjectStore, tmp_path: Path
+) -> None:
+    """Who numbers events from 1 on must not take away those of others."""
+    rows = [
+        event(1, EVENT_ID="1", USER_ID="u1"),
+        event(2, EVENT_ID="1", USER_ID="u2"),
+        event(3, EVENT_ID="1", USER_ID="u1"),
+    ]
+    store.put(f"{PLACES.events}/2026-01-01/0-1.parquet", parquet(EVENT_COLUMNS, rows))
+    job("train", task(group))
+    assert trained_users(store, tmp_path / "model") == {"u1": ["new1"], "u2": ["new2"]}
 
 
 @pytest.mark.usefixtures("data")
