@@ -138,14 +138,24 @@ class Stack:
         """Return where a pod answers."""
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
-    def client(self, service: str, name: str, attempts: int = 1) -> Any:
-        """Return a boto3 client of a pod that checks answers against botocore's models."""
+    def client(
+        self,
+        service: str,
+        name: str,
+        attempts: int = 1,
+        keys: tuple[str, ...] = ("a", "s"),
+    ) -> Any:
+        """Return a boto3 client of a pod that checks answers against botocore's models.
+
+        `keys` are access key id and secret, and maybe a session token.
+        """
         client: Any = boto3.client(
             service,  # type: ignore[call-overload] # one of the two
             endpoint_url=self.url(name),
             region_name="eu-west-1",
-            aws_access_key_id="a",
-            aws_secret_access_key="s",
+            aws_access_key_id=keys[0],
+            aws_secret_access_key=keys[1],
+            aws_session_token="".join(keys[2:]) or None,
             config=Config(
                 retries={"total_max_attempts": attempts, "mode": "standard"}, read_timeout=20
             ),

@@ -56,6 +56,19 @@ StoreURL = Annotated[
     ),
 ]
 
+Origin = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=256, pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$"
+    ),
+    Must("must be '*' or an origin, such as 'https://shop.example.com', without a path"),
+]
+SigningRegion = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9-]+$"),
+    Must("must be a region, such as 'eu-west-1'"),
+]
+
 _VOLUME = "grow the PersistentVolumeClaim itself, or make a new EngineClass"
 _MOVES = "make a new EngineClass: what is stored stays where it is"
 
@@ -285,6 +298,20 @@ class Peer(ApiModel):
     """Whoever has such an address."""
 
 
+class Authentication(ApiModel):
+    """Who may call the runtime and events APIs: clients with a key pair, as for AWS.
+
+    Requests are signed by Signature Version 4, which SDKs do with any key pair they are given.
+    """
+
+    keys_secret_ref: SecretName
+    """A Secret of key pairs: the name of each entry is an access key id, its value JSON such as
+    `{"secretKey": "...", "operations": ["GetRecommendations"], "campaigns": ["shop_for-you"]}`.
+    Pods read it again when it changes. docs/serving.md has the whole form."""
+    region: SigningRegion | None = None
+    """The only region that signatures may be for; left out, any."""
+
+
 class Images(ApiModel):
     """Container images."""
 
@@ -317,6 +344,10 @@ class InClusterSettings(ApiModel):
     clients: Annotated[list[Peer], Field(min_length=1, max_length=32)] | None = None
     """Who may reach campaigns, event trackers and the metrics of all pods: those who call, a
     gateway before them, Prometheus. NetworkPolicies let nobody else in. Left out: anybody."""
+    authentication: Authentication | None = None
+    """Who may call campaigns and event trackers; left out, whoever can reach them."""
+    allowed_origins: Annotated[list[Origin], Field(max_length=32)] | None = None
+    """Origins of web pages that may call from browsers (CORS); left out, none."""
     service_account_name: Name | None = None
     """The ServiceAccount of pods that read or write S3 by their own identity (IRSA, Pod Identity,
     Workload Identity), in the namespace of the dataset group. Left out: none, and no token."""

@@ -19,10 +19,11 @@ from redis.exceptions import RedisError
 
 from reco.serving import events, history
 from reco.serving.claiming import await_claim
+from reco.serving.clients import guarding
 from reco.serving.errors import no_such_resource, unavailable
 from reco.serving.events import KeptEvents, KeptRows
 from reco.serving.history import Keys
-from reco.serving.http import Application
+from reco.serving.http import Application, Request
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect
 from reco.serving.requests import PutEventsRequest, PutItemsRequest, PutUsersRequest
@@ -63,9 +64,9 @@ class Collector:
         """Keep in this store from now on."""
         self._client = client
 
-    async def put_events(self, body: bytes) -> bytes:
+    async def put_events(self, given: Request) -> bytes:
         """Answer PutEvents."""
-        request = decode(PutEventsRequest, body)
+        request = decode(PutEventsRequest, given.body)
         if request.trackingId != self._task.tracking_id:
             raise events.no_such_tracker(request.trackingId)
         kept = events.kept_events(request, time.time())
@@ -73,15 +74,15 @@ class Collector:
             await self._keep(history.EVENTS, kept, len(kept.events))
         return b""
 
-    async def put_items(self, body: bytes) -> bytes:
+    async def put_items(self, given: Request) -> bytes:
         """Answer PutItems."""
-        request = decode(PutItemsRequest, body)
+        request = decode(PutItemsRequest, given.body)
         rows = [(one.itemId, one.properties) for one in request.items]
         return await self._put_rows("Items", request.datasetArn, rows)
 
-    async def put_users(self, body: bytes) -> bytes:
+    async def put_users(self, given: Request) -> bytes:
         """Answer PutUsers."""
-        request = decode(PutUsersRequest, body)
+        request = decode(PutUsersRequest, given.body)
         rows = [(one.userId, one.properties) for one in request.users]
         return await self._put_rows("Users", request.datasetArn, rows)
 
@@ -148,7 +149,9 @@ def _built(task: CollectorTask) -> Pod:
         "PutItems": collector.put_items,
         "PutUsers": collector.put_users,
     }
-    app = Application(operations, metrics)
+    names = tuple(name for name in (task.tracker, task.tracking_id) if name)
+    guard = guarding(task.authentication, "event-tracker", lambda _: names)
+    app = Application(operations, metrics, guard, task.allowed_origins)
     return app, _working(task, collector, app)
 
 

@@ -8,6 +8,9 @@ STATUSES: Final = {
     "AccessDeniedException": 403,
     "ExpiredTokenException": 403,
     "MissingAuthenticationTokenException": 403,
+    "IncompleteSignatureException": 403,
+    "InvalidSignatureException": 403,
+    "UnrecognizedClientException": 403,
 }
 """HTTP statuses of errors that don't say their own; what is not listed answers 400."""
 

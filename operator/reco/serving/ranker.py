@@ -18,9 +18,10 @@ from reco import storage
 from reco.recipes import RECIPES, ArtifactError, Model, load
 from reco.recipes.model import Question
 from reco.serving import answers, metadata_files, requests
+from reco.serving.clients import guarding
 from reco.serving.errors import no_such_resource, unavailable
 from reco.serving.history import Keys
-from reco.serving.http import Application
+from reco.serving.http import Application, Request
 from reco.serving.metadata import ItemColumns
 from reco.serving.metrics import Metrics
 from reco.serving.online import Histories, HistoryUnavailableError, connect
@@ -79,9 +80,9 @@ class Ranker:
         self._warm(model)
         self._model = model
 
-    async def get_recommendations(self, body: bytes) -> bytes:
+    async def get_recommendations(self, given: Request) -> bytes:
         """Answer GetRecommendations."""
-        request = decode(GetRecommendationsRequest, body)
+        request = decode(GetRecommendationsRequest, given.body)
         model = self._serving(requests.campaign_of(request))
         count = requests.results_of(request, self._kind, self._names)
         told = requests.told(request, self._names)
@@ -98,9 +99,9 @@ class Ranker:
                 known.answers = {asked: items}
         return answers.assembled("itemList", items, self._recommendation_id())
 
-    async def get_personalized_ranking(self, body: bytes) -> bytes:
+    async def get_personalized_ranking(self, asked: Request) -> bytes:
         """Answer GetPersonalizedRanking."""
-        request = decode(GetPersonalizedRankingRequest, body)
+        request = decode(GetPersonalizedRankingRequest, asked.body)
         model = self._serving(request.campaignArn)
         requests.check_ranking(request, self._kind, self._names)
         told = requests.told(request, self._names)
@@ -236,7 +237,10 @@ def _built(task: RankerTask) -> Pod:
         "GetRecommendations": ranker.get_recommendations,
         "GetPersonalizedRanking": ranker.get_personalized_ranking,
     }
-    return Application(operations, metrics), _working(task, ranker)
+    names = (task.campaign,)
+    guard = guarding(task.authentication, "campaign", lambda _: names)
+    app = Application(operations, metrics, guard, task.allowed_origins)
+    return app, _working(task, ranker)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ refused or broke before an answer began is tried once more on another: these cal
 """
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -13,14 +13,16 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from reco.serving.clients import guarding
 from reco.serving.errors import ServiceError, invalid, no_such_resource, unavailable
-from reco.serving.http import MOST_IN_FLIGHT, Application, Operation
+from reco.serving.http import MOST_IN_FLIGHT, Application, Operation, RawHeaders, Request
 from reco.serving.metrics import Metrics
 from reco.serving.requests import (
     OPERATIONS,
     Arn,
 )
 from reco.serving.server import Pod, run
+from reco.serving.signing import headers_of, parse
 from reco.serving.validation import decode
 from reco.workload.addresses import campaign_service, named_in
 from reco.workload.tasks import RuntimeTask
@@ -28,6 +30,8 @@ from reco.workload.tasks import RuntimeTask
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 2
+_OURS: Final = frozenset({"connection", "content-length", "expect", "transfer-encoding"})
+"""Headers of the connection to a ranker, whatever those of the client's were."""
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
 Resolve = Callable[[str], str | None]
@@ -41,10 +45,14 @@ class _Addressed(msgspec.Struct):
 
 
 class Proxy:
-    """Passes requests on to rankers, once `start` gives it connections."""
+    """Passes requests on to rankers, once `start` gives it connections.
 
-    def __init__(self, resolve: Resolve, metrics: Metrics) -> None:
+    With `signs`, requests go with their signatures, which rankers check as well.
+    """
+
+    def __init__(self, resolve: Resolve, metrics: Metrics, *, signs: bool = False) -> None:
         self._resolve = resolve
+        self._signs = signs
         self._session: aiohttp.ClientSession | None = None
         self._retries = metrics.counter("reco_retries", "Requests sent to a second connection.")
 
@@ -56,8 +64,8 @@ class Proxy:
         """Return what passes an operation on."""
         path, request = OPERATIONS[name]
 
-        async def pass_on(body: bytes) -> bytes:
-            session = self._session
+        async def pass_on(given: Request) -> bytes:
+            body, session = given.body, self._session
             if session is None:
                 raise unavailable("The runtime is starting.")
             try:
@@ -70,14 +78,22 @@ class Proxy:
             address = self._resolve(named_in(arn))
             if address is None:
                 raise no_such_resource(arn)
-            return await self._send(session, arn, address + path, body)
+            headers = signed(given.headers) if self._signs else {}
+            return await self._send(session, arn, address + path, body, headers)
 
         return pass_on
 
-    async def _send(self, session: aiohttp.ClientSession, arn: str, url: str, body: bytes) -> bytes:
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        arn: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> bytes:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with session.post(url, data=body) as answer:
+                async with session.post(url, data=body, headers=headers) as answer:
                     content = await answer.read()
             except TimeoutError as error:
                 raise unavailable(f"{arn} did not answer within {ANSWER_SECONDS:g} s.") from error
@@ -105,6 +121,25 @@ def _refusal(answer: aiohttp.ClientResponse, content: bytes) -> ServiceError:
     return ServiceError(code, message, answer.status)
 
 
+def signed(raw: RawHeaders) -> Mapping[str, str]:
+    """Return a request's signature and the headers that it covers: rankers check them, too."""
+    headers = headers_of(raw)
+    try:
+        names = parse(headers).signed
+    except ServiceError:
+        return {}
+    names = ("authorization", *names)
+    return {name: headers[name] for name in names if name in headers and name not in _OURS}
+
+
+def campaigns_in(body: bytes) -> tuple[str, ...]:
+    """Return the campaign that a request is for, by its external name; nothing if none is told."""
+    try:
+        return (named_in(_DECODER.decode(body).campaignArn),)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+
+
 def resolver(task: RuntimeTask) -> Resolve:
     """Return how a task says to find rankers: by its addresses, else by the cluster's DNS."""
 
@@ -122,9 +157,11 @@ def serve(task: RuntimeTask) -> int:
 
 def _built(task: RuntimeTask) -> Pod:
     metrics = Metrics()
-    proxy = Proxy(resolver(task), metrics)
+    proxy = Proxy(resolver(task), metrics, signs=task.authentication is not None)
     names = ("GetRecommendations", "GetPersonalizedRanking")
-    app = Application({name: proxy.operation(name) for name in names}, metrics)
+    guard = guarding(task.authentication, "campaign", campaigns_in)
+    operations = {name: proxy.operation(name) for name in names}
+    app = Application(operations, metrics, guard, task.allowed_origins)
     return app, _working(proxy)
 
 

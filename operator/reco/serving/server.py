@@ -74,6 +74,7 @@ async def _serve(app: Application, working: AbstractAsyncContextManager[None], p
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop.set)
+    app.start()
     async with _listening(app, port), _unless(app.stop, working) as entered:
         if entered:
             gc.collect()

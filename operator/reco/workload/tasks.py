@@ -73,6 +73,17 @@ class OnlineStore(Part):
     """Such as `redis://movies-online-store:6379/0`; `rediss` for TLS."""
 
 
+class Authentication(Part):
+    """Who may call: what clients sign their requests with."""
+
+    folder: str
+    """Where their key pairs are mounted, a file each."""
+    secret: str
+    """The Secret that these are from, to name it."""
+    region: str | None = None
+    """The only region that they may sign for; None for any."""
+
+
 class Group(Part):
     """The dataset group that a pod works for."""
 
@@ -169,6 +180,10 @@ class RankerTask(Task):
     """Seconds after which an answer goes on without the user's latest events."""
     session_memory: int = 128 << 20
     """Bytes, about, in which the scores of the latest users are kept up."""
+    authentication: Authentication | None = None
+    """None lets in everybody."""
+    allowed_origins: tuple[str, ...] = ()
+    """Of web pages that may call from a browser; `*` is any."""
     port: int = 8080
 
 
@@ -180,6 +195,8 @@ class RuntimeTask(Task):
     addresses: dict[str, str] = Field(default_factory=dict)
     """Where rankers answer, such as `http://127.0.0.1:8081`, by the campaign's external name. With
     any, names are not resolved by DNS: for use outside a cluster."""
+    authentication: Authentication | None = None
+    allowed_origins: tuple[str, ...] = ()
     port: int = 8080
 
 
@@ -188,11 +205,15 @@ class CollectorTask(Task):
 
     group: Group
     tracking_id: str
+    tracker: str = ""
+    """External name of the event tracker."""
     online_store: OnlineStore
     datasets: dict[str, str] = Field(default_factory=dict)
     """External name of the Items and the Users dataset, by type; what is absent is refused."""
     fields: dict[str, tuple[Field_, ...]] = Field(default_factory=dict)
     """Schemas of those datasets, by type."""
+    authentication: Authentication | None = None
+    allowed_origins: tuple[str, ...] = ()
     port: int = 8080
 
 

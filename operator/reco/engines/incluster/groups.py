@@ -101,9 +101,15 @@ def _runtime(place: Place, resource: Resource) -> list[dict[str, Any]]:
         role="runtime",
         group=resource,
         arguments=("serve", "runtime"),
-        task=RuntimeTask(namespace=resource.key.namespace, port=PORT),
+        task=RuntimeTask(
+            namespace=resource.key.namespace,
+            authentication=place.authentication(),
+            allowed_origins=place.allowed_origins,
+            port=PORT,
+        ),
         placement=place.settings.events,
         default=_SMALL,
+        volumes=place.client_keys(),
     )
     return [
         pods.deployment(place, resource, name, program, replicas=2),

@@ -72,7 +72,9 @@ async def record(_: Known, __: Seen) -> Judged:
 
 async def group(known: Known, seen: Seen) -> Judged:
     """Judge a group: what of it runs, and what its catalog says of storage and online store."""
-    judged = await _explained(known, seen, _rolling(seen), "catalog")
+    judged = await _explained(
+        known, seen, _rolling(seen), "catalog", *_guarded(known, "runtime")
+    )
     return replace(judged, extra={**judged.extra, SECRETS: _secrets(known, seen)})
 
 
@@ -89,6 +91,11 @@ def _secrets(known: Known, seen: Seen) -> str:
     return MADE
 
 
+def _guarded(known: Known, role: str) -> tuple[str, ...]:
+    """Return the role of pods that have to say whether any client can sign in; none if all may."""
+    return (role,) if known.place.settings.authentication is not None else ()
+
+
 async def _explained(known: Known, seen: Seen, judged: Judged, *roles: str) -> Judged:
     """Add why something is not rolled out, in the words of a pod that runs and is not ready."""
     if judged.state is not State.CREATING and judged.update is None:
@@ -101,6 +108,7 @@ async def _explained(known: Known, seen: Seen, judged: Judged, *roles: str) -> J
         and (pod.get("status") or {}).get("phase") == "Running"
         and not states.ready_pods([pod])
         and not states.is_cut_off(pod)
+        and states.pod_problem([pod]) is None
     ]
     for role, pod in waiting:
         problem = await known.cluster.problem(seen.resource.key.namespace, pod)
@@ -304,11 +312,12 @@ def version_place(id_: str) -> tuple[str, str, str]:
 # Serving ---------------------------------------------------------------------------------------
 
 
-async def campaign(_: Known, seen: Seen) -> Judged:
+async def campaign(known: Known, seen: Seen) -> Judged:
     """Judge a campaign: how far it is rolled out, where it answers, and with which version."""
     told = [one["data"]["endpoint"] for one in seen.of("ConfigMap") if one.get("data")]
     details = {"endpoint": told[0] if told else None, "serves": _served(seen)}
-    return replace(_rolling(seen), details=details)
+    judged = await _explained(known, seen, _rolling(seen), *_guarded(known, "ranker"))
+    return replace(judged, details=details)
 
 
 def _served(seen: Seen) -> str | None:

@@ -27,6 +27,7 @@ from reco.workload.tasks import (
     SOURCE_PREFIX,
     SOURCES,
     TOKEN_VARIABLE,
+    Authentication,
     Group,
     OnlineStore,
     Storage,
@@ -38,6 +39,7 @@ ANNOTATION_TAGS = f"{GROUP}/tags"
 """A user's tags, as JSON: their keys need not be keys of annotations."""
 RELEASED_IMAGE = "ghcr.io/reco-dev/reco-engine"
 STORAGE_PATH = "/storage"
+CLIENTS_PATH = "/etc/reco/clients"
 _STATEFUL_SET = 52
 """Letters of a StatefulSet's name: its pods have a label of it and eleven more."""
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -181,6 +183,33 @@ class Place:
     def token_environment(self, group: Resource) -> list[dict[str, Any]]:
         """Return the variable by which a catalog knows whom to answer."""
         return [_secret(TOKEN_VARIABLE, self.token_secret(group), "token")]
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins of web pages that may call from browsers."""
+        return tuple(self.settings.allowed_origins or ())
+
+    def authentication(self) -> Authentication | None:
+        """Return what pods that clients call are told of who may."""
+        wanted = self.settings.authentication
+        if wanted is None:
+            return None
+        return Authentication(
+            folder=CLIENTS_PATH, secret=wanted.keys_secret_ref.name, region=wanted.region
+        )
+
+    def client_keys(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return the volume with clients' keys, and its mount.
+
+        It is optional to Kubernetes, so that a pod without its Secret can say so, and lets nobody
+        in; otherwise it would wait without a word.
+        """
+        wanted = self.settings.authentication
+        if wanted is None:
+            return []
+        secret = {"secretName": wanted.keys_secret_ref.name, "optional": True}
+        mount = {"name": "clients", "mountPath": CLIENTS_PATH, "readOnly": True}
+        return [({"name": "clients", "secret": secret}, mount)]
 
     def volumes(self, claim: str | None = None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return volumes and their mounts: the storage's, and a source's where one is named."""

@@ -56,12 +56,14 @@ def campaign(resource: Resource, references: References, place: Place) -> Render
             online_store=place.online_store(group),
             exploration=wanted.get("itemExplorationConfig", {}),
             metadata=wanted.get("enableMetadataWithRecommendations", False),
+            authentication=place.authentication(),
+            allowed_origins=place.allowed_origins,
             port=PORT,
         ),
         placement=place.settings.serving,
         default=_RANKER,
         environment=[*place.storage_environment(), *place.store_environment(group)],
-        volumes=place.volumes(),
+        volumes=[*place.volumes(), *place.client_keys()],
     )
     name = campaign_service(names.external_name(resource), resource.key.namespace)
     rankers = pods.deployment(
@@ -150,14 +152,18 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
         task=CollectorTask(
             group=place.claimant(group),
             tracking_id=tracking_id(resource),
+            tracker=names.external_name(resource),
             online_store=store,
             datasets=datasets,
             fields=fields,
+            authentication=place.authentication(),
+            allowed_origins=place.allowed_origins,
             port=PORT,
         ),
         placement=place.settings.events,
         default=_EVENTS,
         environment=environment,
+        volumes=place.client_keys(),
     )
     consumers = Program(
         role="consumer",

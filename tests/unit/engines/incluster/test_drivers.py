@@ -25,7 +25,7 @@ from reco.workload.results import Outcome, Result
 from reco.workload.storage import VersionManifest
 from tests.support.situations import NOW, condition, resource
 
-SETTINGS = {"storage": {"s3": {"bucket": "reco"}}}
+SETTINGS: dict[str, Any] = {"storage": {"s3": {"bucket": "reco"}}}
 CREDENTIALS = Credentials(b"k" * 32)
 PODS = "/api/v1/namespaces/shop/pods"
 PROXY = f"{PODS}/http:movies-catalog-1:8080/proxy"
@@ -49,9 +49,9 @@ class Answers:
         yield {}
 
 
-def known(api: Answers) -> Known:
-    settings = InClusterSettings.model_validate(SETTINGS)
-    place = Place(settings, EngineView("in-cluster"), "cluster-1", CREDENTIALS)
+def known(api: Answers, **settings: Any) -> Known:
+    read = InClusterSettings.model_validate(SETTINGS | settings)
+    place = Place(read, EngineView("in-cluster"), "cluster-1", CREDENTIALS)
     cluster = with_catalogs(api, "movies")
     return Known(place, cluster, Catalogs(cluster, CREDENTIALS, lambda: 0.0), lambda: 0.0)
 
@@ -332,3 +332,46 @@ def test_r10_why_an_import_failed_is_told_when_its_pod_is_gone() -> None:
 
     assert judged(before, main, api=Answers({})).failure == "Pod failed by a rule"
     assert judged(after, main, api=Answers({})).failure == "InvalidData: 3 rows are at fault"
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [("Campaign", "ranker"), ("EventTracker", "collector"), ("DatasetGroup", "runtime")],
+)
+def test_r10_what_no_client_can_sign_in_to_names_the_secret(kind: str, role: str) -> None:
+    told = "AccessDenied: no client can sign in: the Secret clients has no entry, or is not there"
+
+    class Unready(Answers):
+        @override
+        async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+            raise StoreUnavailable(f"GET {path}: HTTP 503: {told}")
+
+    labels = {"app.kubernetes.io/name": f"reco-{role}"}
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}},
+    }
+    main = {
+        "kind": "Deployment",
+        "metadata": {"name": "d", "labels": labels},
+        "spec": spec,
+        "status": {},
+    }
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "p", "labels": labels, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}],
+        },
+    }
+
+    async def judge() -> Judged | Absent:
+        here = known(Unready({}), authentication={"keysSecretRef": {"name": "clients"}})
+        seen = Seen(resource(kind), None, main, (main, pod))
+        return await DRIVERS[kind].judge(here, seen)
+
+    found = asyncio.run(judge())
+    assert isinstance(found, Judged)
+    assert found.doing == f"the {role} is not ready: {told}"

@@ -16,10 +16,18 @@ from reco.engines.incluster.credentials import Credentials
 from reco.engines.incluster.drivers import DRIVERS
 from reco.engines.incluster.engine import settings_of
 from reco.engines.incluster.place import Place
-from reco.engines.incluster.pods import task_of
+from reco.engines.incluster.pods import plays, task_of
 from reco.engines.incluster.rendering import Rendered
 from reco.engines.incluster.serving import replicas
-from reco.workload.tasks import CatalogTask, ImportTask, OnlineStore
+from reco.workload.tasks import (
+    Authentication,
+    CatalogTask,
+    CollectorTask,
+    ImportTask,
+    OnlineStore,
+    RankerTask,
+    RuntimeTask,
+)
 from tests.support.situations import resource
 
 LONG = ("a-very-long-name-" * 15)[:250] + "end"
@@ -144,6 +152,42 @@ def test_r13_secrets_come_by_reference_alone(kind: str) -> None:
         for container in pod["containers"]:
             plain = {one["name"] for one in container.get("env", ()) if "value" in one}
             assert plain <= {"RECO_TASK", "OPENBLAS_NUM_THREADS"}
+
+
+CALLED: dict[str, tuple[str, type[Any]]] = {
+    "DatasetGroup": ("runtime", RuntimeTask),
+    "Campaign": ("ranker", RankerTask),
+    "EventTracker": ("collector", CollectorTask),
+}
+"""By kind, the role of the pods that clients call."""
+
+
+@pytest.mark.parametrize("kind", CALLED)
+def test_pods_that_clients_call_know_who_may(kind: str) -> None:
+    role, sort = CALLED[kind]
+    where = place(
+        authentication={"keysSecretRef": {"name": "clients"}, "region": "eu-west-1"},
+        allowedOrigins=["https://shop.example.com"],
+    )
+    for one in objects(kind, where):
+        if one["kind"] != "Deployment":
+            continue
+        pod = one["spec"]["template"]["spec"]
+        keys = [volume for volume in pod["volumes"] if volume["name"] == "clients"]
+        if not plays(one, role):
+            assert keys == [], "nobody else gets clients' secrets"
+            continue
+        assert keys == [{"name": "clients", "secret": {"secretName": "clients", "optional": True}}]
+        (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "clients"]
+        task = task_of(one, sort)
+        assert task.authentication == Authentication(
+            folder=mount["mountPath"], secret="clients", region="eu-west-1"
+        )
+        assert mount["readOnly"] is True
+        assert task.allowed_origins == ("https://shop.example.com",)
+    for one in objects(kind, place()):
+        if one["kind"] == "Deployment" and plays(one, role):
+            assert task_of(one, sort).authentication is None
 
 
 @pytest.mark.parametrize(
