@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import count
+from itertools import count, zip_longest
 from urllib.parse import urlsplit
 
 TIMEOUT = 30.0
@@ -33,6 +33,8 @@ class Load:
     rate: float | None = None
     """Requests a second, for an open loop."""
     warm_up: float = WARM_UP
+    heads: tuple[str, ...] = ()
+    """Lines of headers that go with each body."""
 
 
 @dataclass(slots=True)
@@ -74,9 +76,9 @@ class _Sender:
         self._load = load
         head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
         self._requests = [
-            f"{head}Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n"
-            f"{body}".encode()
-            for body in load.bodies
+            f"{head}Content-Type: application/json\r\n{more}"
+            f"Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()
+            for body, more in zip_longest(load.bodies, load.heads, fillvalue="")
         ]
         self._next = count()
         self._lock = threading.Lock()

@@ -28,9 +28,9 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.serving import losses
+from benchmarks.serving import losses, signing
 from benchmarks.serving.load import WARM_UP, Load, Result, run
-from benchmarks.serving.plane import GROUP, RECIPES, TRACKING, Plane, Users, with_profiles
+from benchmarks.serving.plane import GROUP, RECIPES, Plane, Users, with_profiles
 from hack.datasets import default_dataset
 from hack.valkey import ValkeyServer
 from reco.recipes import Interactions
@@ -147,17 +147,7 @@ def events(plane: Plane, effort: Effort) -> list[Row]:
     plane.start("collector", "collector", plane.collector())
     plane.start("consumer", "consumer", plane.consumer())
     url = f"{plane.url('collector')}/events"
-    bodies = tuple(
-        json.dumps(
-            {
-                "trackingId": TRACKING,
-                "sessionId": f"s{at}",
-                "userId": f"u{at % 500}",
-                "eventList": [{"eventType": "watch", "itemId": f"i{at % 997}", "sentAt": at}],
-            }
-        )
-        for at in range(200_000)
-    )
+    bodies = signing.sending(200_000)
     rows = []
     for connections in (16, 64):
         peak = run(Load(url, bodies, connections, effort.seconds))
@@ -210,11 +200,34 @@ def kills(plane: Plane, effort: Effort) -> list[Row]:
     return rows
 
 
+def signatures(plane: Plane, effort: Effort) -> list[Row]:
+    """What checking clients' signatures costs, with their keys derived before."""
+    del effort  # a signature is not good for long
+    data, users = with_profiles(default_dataset())
+    digest, _ = plane.artifact(RECIPES["recommend"], data)
+    guard = {"authentication": signing.authentication(plane)}
+    for role, task in (
+        ("ranker", plane.ranker("recommend", digest)),
+        ("collector", plane.collector()),
+    ):
+        plane.start(role, role, task)
+        plane.start(role, f"{role}, signed", task.model_copy(update=guard))
+    seen = asking("recommend", users.known)
+    return [
+        signing.compare(plane, name, (role, f"{role}, signed"), path, bodies)
+        for name, role, path, bodies in (
+            ("GetRecommendations, users seen before", "ranker", PATHS["recommend"], seen),
+            ("PutEvents", "collector", "/events", signing.sending(500)),
+        )
+    ]
+
+
 PARTS: Final[dict[str, Callable[[Plane, Effort], list[Row]]]] = {
     "recommendations": recommendations,
     "ranking": ranking,
     "events": events,
     "kills": kills,
+    "signatures": signatures,
 }
 
 

@@ -144,14 +144,14 @@ class Guard:
         self._verifier = Verifier(self._secret_of, time, task.region)
         self.clients.look()
 
-    def check(self, operation: str, query: str, headers: Headers, body: bytes) -> None:
+    def check(self, operation: str, query: bytes, headers: Headers, body: bytes) -> None:
         """Refuse a request that is not signed by who may make it.
 
         Raises:
             ServiceError: who it is is not known (see `Verifier.verify`), or they may not
                 (`AccessDeniedException`).
         """
-        key_id = self._verifier.verify(OPERATIONS[operation][0], query, headers, body)
+        key_id = self._verifier.verify(_PATHS[operation], query, headers, body)
         client = self.clients.get(key_id)
         names = self._names_of(body)
         if client is None or (names and not client.may(operation, self._noun, names)):
@@ -213,3 +213,4 @@ def _read(path: Path) -> Client:
 
 
 _DECODER: Final = msgspec.json.Decoder(Client)
+_PATHS: Final = {name: path.encode() for name, (path, _) in OPERATIONS.items()}

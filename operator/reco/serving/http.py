@@ -127,9 +127,8 @@ class Application:
             request = Request(await _body(receive), scope["headers"])
             started = time.perf_counter()
             if self._guard is not None:
-                query = scope["query_string"].decode("latin-1")
                 headers = headers_of(request.headers)
-                self._guard.check(operation, query, headers, request.body)
+                self._guard.check(operation, scope["query_string"], headers, request.body)
             body = await run(request) if self._in_flight <= MOST_IN_FLIGHT else _too_many()
         except _GoneError:
             return

@@ -30,7 +30,7 @@ from reco.workload.tasks import RuntimeTask
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 2
-_OURS: Final = frozenset({"connection", "content-length", "expect", "transfer-encoding"})
+_OURS: Final = frozenset({b"connection", b"content-length", b"expect", b"transfer-encoding"})
 """Headers of the connection to a ranker, whatever those of the client's were."""
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
@@ -125,11 +125,14 @@ def signed(raw: RawHeaders) -> Mapping[str, str]:
     """Return a request's signature and the headers that it covers: rankers check them, too."""
     headers = headers_of(raw)
     try:
-        names = parse(headers).signed
+        names = parse(headers).signed.split(b";")
     except ServiceError:
         return {}
-    names = ("authorization", *names)
-    return {name: headers[name] for name in names if name in headers and name not in _OURS}
+    return {
+        name.decode("latin-1"): headers[name].decode("latin-1")
+        for name in (b"authorization", *names)
+        if name in headers and name not in _OURS
+    }
 
 
 def campaigns_in(body: bytes) -> tuple[str, ...]:

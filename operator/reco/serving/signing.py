@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 from calendar import timegm
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from time import gmtime, strftime, strptime
 from typing import Final, NamedTuple
@@ -21,17 +21,17 @@ SERVICE: Final = "personalize"
 """What signatures for the runtime and events services are scoped to."""
 SKEW_SECONDS: Final = 300
 
-_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_ALGORITHM: Final = b"AWS4-HMAC-SHA256"
 _END: Final = "aws4_request"
 _HEADER: Final = re.compile(
-    rf"{_ALGORITHM} +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{{64}})\s*"
+    rb"AWS4-HMAC-SHA256 +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{64})"
 )
-_ORDER_FREE: Final = ("Credential", "SignedHeaders", "Signature")
+_PARTS: Final = (b"Credential", b"SignedHeaders", b"Signature")
 _DATE: Final = "%Y%m%dT%H%M%SZ"
-_MUST_SIGN: Final = ("host", "x-amz-date")
+_MUST_SIGN: Final = (b"host", b"x-amz-date")
 _MOST_KNOWN: Final = 1024
 
-Headers = Mapping[str, str]
+Headers = Mapping[bytes, bytes]
 """Names in lower case; values of a name that comes several times are joined by commas."""
 
 
@@ -48,65 +48,76 @@ class Scope(NamedTuple):
 class Signature(NamedTuple):
     """What an `Authorization` header says."""
 
-    credential: str
-    signed: tuple[str, ...]
-    """Names of headers, as the client ordered them."""
-    signature: str
+    credential: bytes
+    signed: bytes
+    """Names of headers, with semicolons between."""
+    signature: bytes
 
 
-def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+class _Prepared(NamedTuple):
+    """All that follows from a credential and the names of signed headers."""
+
+    key_id: str
+    secret: str
+    key: bytes
+    """Derived from the secret."""
+    names: tuple[bytes, ...]
+    date: bytes
+    scope: bytes
+    """As it stands in the text that is signed."""
+
+
+def headers_of(raw: Collection[tuple[bytes, bytes]]) -> Headers:
     """Return an ASGI request's headers."""
-    found: dict[str, str] = {}
+    found = dict(raw)
+    if len(found) == len(raw):
+        return found
+    found = {}
     for name, value in raw:
-        text, key = value.decode("latin-1"), name.decode("latin-1")
-        found[key] = f"{found[key]},{text}" if key in found else text
+        found[name] = b"%b,%b" % (found[name], value) if name in found else value
     return found
 
 
-def parse(headers: Headers, query: str = "") -> Signature:
+def parse(headers: Headers, query: bytes = b"") -> Signature:
     """Return what the request says of its signature.
 
     Raises:
         ServiceError: nothing (`MissingAuthenticationTokenException`), not all
             (`IncompleteSignatureException`), or what is not accepted here.
     """
-    given = headers.get("authorization")
+    given = headers.get(b"authorization")
     if not given:
-        if "X-Amz-Signature=" in query:
+        if b"X-Amz-Signature=" in query:
             raise _incomplete("Presigned requests are not accepted here: sign by the header.")
         raise ServiceError(
             "MissingAuthenticationTokenException", "Request is missing Authentication Token"
         )
-    if "x-amz-security-token" in headers:
+    if b"x-amz-security-token" in headers:
         raise unrecognized(
             " Session tokens are not accepted here: sign with an access key and its secret alone."
         )
     match = _HEADER.fullmatch(given)
-    if match is not None:
-        credential, signed, signature = match.groups()
-        return Signature(credential, tuple(signed.split(";")), signature)
-    return _in_any_order(given)
+    return Signature(*match.groups()) if match is not None else _in_any_order(given)
 
 
-def _in_any_order(given: str) -> Signature:
+def _in_any_order(given: bytes) -> Signature:
     """Read a header whose parts come in another order; refuse one that lacks any."""
-    algorithm, _, rest = given.partition(" ")
+    algorithm, _, rest = given.partition(b" ")
     if algorithm != _ALGORITHM:
-        raise _incomplete(f"Authorization must begin with '{_ALGORITHM}'.")
-    parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
-    for name in _ORDER_FREE:
+        raise _incomplete(f"Authorization must begin with '{_ALGORITHM.decode()}'.")
+    parts = dict(part.strip().partition(b"=")[::2] for part in rest.split(b","))
+    for name in _PARTS:
         if not parts.get(name):
-            raise _incomplete(f"Authorization header requires '{name}' parameter.")
-    credential, signed, signature = (parts[name] for name in _ORDER_FREE)
-    return Signature(credential, tuple(signed.split(";")), signature)
+            raise _incomplete(f"Authorization header requires '{name.decode()}' parameter.")
+    return Signature(*(parts[name] for name in _PARTS))
 
 
 class Verifier:
     """Checks signatures with the secrets that `secret_of` knows by access key id.
 
-    Keys derived from a secret are remembered by credential once a signature with them was right,
-    for as long as the secret is the same. `region` is the only one that may be signed for; None
-    allows any. `time` is in epoch seconds.
+    What follows from a credential, the derived key above all, is remembered once a signature with
+    it was right, for as long as the secret is the same. `region` is the only one that may be signed
+    for; None allows any. `time` is in epoch seconds.
     """
 
     def __init__(
@@ -118,55 +129,74 @@ class Verifier:
         self._secret_of = secret_of
         self._time = time
         self._region = region
-        self._derived: dict[str, tuple[str, bytes]] = {}
-        """By credential: the secret, and the key derived from it."""
+        self._known: dict[tuple[bytes, bytes], _Prepared] = {}
 
-    def verify(self, path: str, query: str, headers: Headers, body: bytes) -> str:
-        """Return the access key id that signed a POST.
+    def verify(self, path: bytes, query: bytes, headers: Headers, body: bytes) -> str:
+        """Return the access key id that signed a POST to a path that needs no encoding.
 
         Raises:
             ServiceError: nobody did whom we know, it is too old, or it was changed.
         """
-        told = parse(headers, query)
-        scope = _scope(told.credential)
-        secret = self._secret_of(scope.key_id)
-        if secret is None:
-            raise unrecognized()
-        self._check_scope(scope)
-        stamp = headers.get("x-amz-date", "")
-        self._check_date(stamp, scope)
-        missing = [name for name in _MUST_SIGN if name not in told.signed]
-        if missing or sorted(told.signed) != list(told.signed):
-            raise _invalid(
-                f"'{missing[0]}' must be a 'SignedHeader' in the AWS Authorization."
-                if missing
-                else "SignedHeaders must be sorted."
-            )
-        digest = hashlib.sha256(body).hexdigest()
-        if headers.get("x-amz-content-sha256", digest) != digest:
+        credential, signed, signature = parse(headers, query)
+        known = self._known.get((credential, signed))
+        if known is None or known.secret != self._secret_of(known.key_id):
+            ready = self._prepare(credential, signed)
+        else:
+            ready = known
+        stamp = headers.get(b"x-amz-date", b"")
+        self._check_date(stamp, ready.date)
+        digest = hashlib.sha256(body).hexdigest().encode()
+        if headers.get(b"x-amz-content-sha256", digest) != digest:
             raise _invalid("x-amz-content-sha256 must be the SHA-256 of the body, which is signed.")
-        key = self._key(told.credential, scope, secret)
-        text = to_sign(stamp, scope, canonical(path, query, told.signed, headers, digest))
-        right = hmac.digest(key, text.encode("latin-1"), "sha256").hex()
-        if not hmac.compare_digest(right.encode(), told.signature.encode("latin-1", "replace")):
+        request = b"POST\n%b\n%b\n%b\n%b\n%b" % (
+            path,
+            b"&".join(sorted(query.split(b"&"))) if query else b"",
+            _lines(ready.names, headers),
+            signed,
+            digest,
+        )
+        text = b"%b\n%b\n%b\n%b" % (
+            _ALGORITHM,
+            stamp,
+            ready.scope,
+            hashlib.sha256(request).hexdigest().encode(),
+        )
+        right = hmac.digest(ready.key, text, "sha256").hex().encode()
+        if not hmac.compare_digest(right, signature):
             raise _invalid(
                 "The request signature we calculated does not match the signature you provided. "
                 "Check your AWS Secret Access Key and signing method. Consult the service "
                 "documentation for details."
             )
-        self._remember(told.credential, secret, key)
-        return scope.key_id
+        if ready is not known:
+            self._remember(credential, signed, ready)
+        return ready.key_id
 
-    def _key(self, credential: str, scope: Scope, secret: str) -> bytes:
-        known, key = self._derived.get(credential, ("", b""))
-        if key and hmac.compare_digest(known.encode(), secret.encode()):
-            return key
-        return signing_key(secret, scope)
+    def _prepare(self, credential: bytes, signed: bytes) -> _Prepared:
+        """Work out what follows from these, if they are such as may be."""
+        scope = _scope(credential.decode("latin-1"))
+        secret = self._secret_of(scope.key_id)
+        if secret is None:
+            raise unrecognized()
+        self._check_scope(scope)
+        names = tuple(signed.split(b";"))
+        for name in _MUST_SIGN:
+            if name not in names:
+                raise _invalid(
+                    f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization."
+                )
+        if list(names) != sorted(set(names)):
+            raise _invalid("SignedHeaders must be sorted, each named once.")
+        parts = [part.encode("latin-1") for part in scope[1:]]
+        key = f"AWS4{secret}".encode()
+        for part in parts:
+            key = hmac.digest(key, part, "sha256")
+        return _Prepared(scope.key_id, secret, key, names, parts[0], b"/".join(parts))
 
-    def _remember(self, credential: str, secret: str, key: bytes) -> None:
-        if credential not in self._derived and len(self._derived) >= _MOST_KNOWN:
-            self._derived.clear()
-        self._derived[credential] = (secret, key)
+    def _remember(self, credential: bytes, signed: bytes, ready: _Prepared) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[credential, signed] = ready
 
     def _check_scope(self, scope: Scope) -> None:
         if scope.service != SERVICE:
@@ -179,59 +209,43 @@ class Verifier:
         if scope.end != _END:
             raise _invalid(f"Credential should be scoped with a valid terminator: '{_END}'. ")
 
-    def _check_date(self, stamp: str, scope: Scope) -> None:
+    def _check_date(self, stamp: bytes, date: bytes) -> None:
         signed = _epoch(stamp)
         if signed is None:
             raise _incomplete(
                 "Authorization header requires existence of a 'X-Amz-Date' header such as "
                 "'20260131T235959Z'."
             )
-        if not stamp.startswith(scope.date):
+        now = int(self._time())
+        if -SKEW_SECONDS <= now - signed <= SKEW_SECONDS and stamp.startswith(date):
+            return
+        shown = stamp.decode()
+        if not stamp.startswith(date):
             raise _invalid(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date "
-                f"from HTTP: '{scope.date}' != '{stamp[:8]}', from '{stamp}'."
+                f"from HTTP: '{date.decode('latin-1')}' != '{shown[:8]}', from '{shown}'."
             )
-        now = int(self._time())
-        if signed < now - SKEW_SECONDS:
+        if signed < now:
             raise _invalid(
-                f"Signature expired: {stamp} is now earlier than {_stamp(now - SKEW_SECONDS)} "
+                f"Signature expired: {shown} is now earlier than {_stamp(now - SKEW_SECONDS)} "
                 f"({_stamp(now)} - 5 min.)"
             )
-        if signed > now + SKEW_SECONDS:
-            raise _invalid(
-                f"Signature not yet current: {stamp} is still later than "
-                f"{_stamp(now + SKEW_SECONDS)} ({_stamp(now)} + 5 min.)"
-            )
+        raise _invalid(
+            f"Signature not yet current: {shown} is still later than "
+            f"{_stamp(now + SKEW_SECONDS)} ({_stamp(now)} + 5 min.)"
+        )
 
 
-def canonical(path: str, query: str, signed: Iterable[str], headers: Headers, digest: str) -> str:
-    """Return the canonical form of a POST whose path needs no encoding.
-
-    Raises:
-        ServiceError: a header that was signed did not come.
-    """
-    lines = []
-    for name in signed:
-        value = headers.get(name)
-        if value is None:
-            raise _invalid(f"The header '{name}' was signed and did not arrive.")
-        lines.append(f"{name}:{_trimmed(value)}\n")
-    ordered = "&".join(sorted(query.split("&"))) if query else ""
-    return f"POST\n{path}\n{ordered}\n{''.join(lines)}\n{';'.join(signed)}\n{digest}"
-
-
-def to_sign(stamp: str, scope: Scope, request: str) -> str:
-    """Return the text that is signed."""
-    digest = hashlib.sha256(request.encode("latin-1", "replace")).hexdigest()
-    return f"{_ALGORITHM}\n{stamp}\n{'/'.join(scope[1:])}\n{digest}"
-
-
-def signing_key(secret: str, scope: Scope) -> bytes:
-    """Return the key that a secret gives for a scope."""
-    key = f"AWS4{secret}".encode()
-    for part in scope[1:]:
-        key = hmac.digest(key, part.encode("latin-1", "replace"), "sha256")
-    return key
+def _lines(names: tuple[bytes, ...], headers: Headers) -> bytes:
+    """Return the signed headers, a line each, without spaces that mean nothing."""
+    try:
+        lines = b"".join([b"%b:%b\n" % (name, headers[name]) for name in names])
+    except KeyError as error:
+        name = error.args[0].decode("latin-1")
+        raise _invalid(f"The header '{name}' was signed and did not arrive.") from error
+    if b"  " in lines or b": " in lines or b" \n" in lines:
+        return b"".join([b"%b:%b\n" % (name, b" ".join(headers[name].split())) for name in names])
+    return lines
 
 
 def unrecognized(more: str = "") -> ServiceError:
@@ -252,14 +266,10 @@ def _scope(credential: str) -> Scope:
     return Scope(*parts)
 
 
-def _trimmed(value: str) -> str:
-    return " ".join(value.split()) if "  " in value else value.strip()
-
-
-@lru_cache(maxsize=4096)
-def _epoch(stamp: str) -> int | None:
+@lru_cache(maxsize=4 * _MOST_KNOWN)
+def _epoch(stamp: bytes) -> int | None:
     try:
-        return timegm(strptime(stamp, _DATE))
+        return timegm(strptime(stamp.decode("ascii"), _DATE))
     except ValueError:
         return None
 

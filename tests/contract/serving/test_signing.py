@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from reco.serving.clients import Client, Guard
 from reco.serving.errors import STATUSES, ServiceError
-from reco.serving.signing import Verifier, headers_of
+from reco.serving.signing import Headers, Verifier, headers_of
 from reco.workload.tasks import Authentication
 
 NOW = 1_700_000_000.0
@@ -53,7 +53,15 @@ def signed(
     moment = datetime.fromtimestamp(at, UTC)
     with mock.patch.object(botocore.auth, "get_current_datetime", return_value=moment):
         signer(Credentials(KEY, secret, token), service, region).add_auth(request)
-    return dict(headers_of((k.lower().encode(), v.encode()) for k, v in request.headers.items()))
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def raw(headers: dict[str, str]) -> Headers:
+    """Return headers as a server gives them."""
+    pairs = [
+        (k.encode("latin-1", "replace"), v.encode("latin-1", "replace")) for k, v in headers.items()
+    ]
+    return headers_of(pairs)
 
 
 def verifier(region: str | None = None, **secrets: str) -> Verifier:
@@ -64,7 +72,7 @@ def refusal(
     headers: dict[str, str], body: bytes = BODY, path: str = PATH, query: str = "", **options: Any
 ) -> tuple[str, str]:
     with pytest.raises(ServiceError) as caught:
-        verifier(**options).verify(path, query, headers, body)
+        verifier(**options).verify(path.encode(), query.encode(), raw(headers), body)
     assert STATUSES[caught.value.code] == 403
     return caught.value.code, caught.value.message
 
@@ -84,12 +92,14 @@ def test_what_botocore_signs_is_right(
     )
     check = verifier()
     for _ in range(2):
-        assert check.verify(path, "", headers, body) == KEY, "and again with the key derived"
+        assert check.verify(path.encode(), b"", raw(headers), body) == KEY, (
+            "and again with the key derived"
+        )
 
 
 def test_a_query_is_signed_in_its_order() -> None:
     headers = signed(query="?b=2&a=1")
-    assert verifier().verify(PATH, "b=2&a=1", headers, BODY) == KEY
+    assert verifier().verify(PATH.encode(), b"b=2&a=1", raw(headers), BODY) == KEY
     assert refusal(headers, query="b=2&a=2")[0] == "InvalidSignatureException"
 
 
@@ -97,7 +107,7 @@ def test_parts_of_the_header_come_in_any_order() -> None:
     headers = signed()
     name, _, rest = headers["authorization"].partition(" ")
     headers["authorization"] = f"{name} {','.join(reversed(rest.split(', ')))}"
-    assert verifier().verify(PATH, "", headers, BODY) == KEY
+    assert verifier().verify(PATH.encode(), b"", raw(headers), BODY) == KEY
 
 
 @pytest.mark.parametrize(
@@ -183,7 +193,7 @@ def test_other_scopes_are_refused() -> None:
     code, message = refusal(signed(service="s3"))
     assert (code, "'personalize'" in message) == ("InvalidSignatureException", True)
     assert "valid region" in refusal(signed(), region="us-east-1")[1]
-    assert verifier(region="eu-west-1").verify(PATH, "", signed(), BODY) == KEY
+    assert verifier(region="eu-west-1").verify(PATH.encode(), b"", raw(signed()), BODY) == KEY
 
 
 def test_the_body_must_be_signed() -> None:
@@ -209,7 +219,7 @@ def test_no_header_is_a_fault_of_ours(header: str, date: str, credential: str) -
     ):
         headers = {"authorization": authorization, "x-amz-date": date, "host": header}
         with pytest.raises(ServiceError):
-            verifier().verify(PATH, "", headers, BODY)
+            verifier().verify(PATH.encode(), b"", raw(headers), BODY)
 
 
 # Who may do what ------------------------------------------------------------------------------
@@ -228,7 +238,7 @@ def guard(folder: Path, noun: str = "campaign", *names: str) -> Guard:
 def check(guard: Guard, operation: str = "GetRecommendations", secret: str = SECRET) -> str:
     path = PATH if operation == "GetRecommendations" else "/events"
     try:
-        guard.check(operation, "", signed(path=path, secret=secret), BODY)
+        guard.check(operation, b"", raw(signed(path=path, secret=secret)), BODY)
     except ServiceError as error:
         return error.code
     return "OK"
