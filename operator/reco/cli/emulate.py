@@ -3,6 +3,7 @@
 import argparse
 import logging
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - ar
     parser.add_argument(
         "--page-size", type=int, default=100, metavar="N", help="bound of list pages (default 100)"
     )
+    parser.add_argument(
+        "--allowed-origin",
+        type=_origin,
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="web pages that may call from browsers (CORS), such as http://localhost:3000, or '*' "
+        "for any; repeatable",
+    )
     parser.add_argument("--seed", type=int, help="makes ids and trainings repeatable")
     return parser
 
@@ -105,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
                 s3_endpoint=args.s3_endpoint,
                 artifacts=args.artifacts,
                 seed=args.seed,
+                origins=tuple(args.allowed_origin),
                 emulator=emulator,
             ),
             on_ready=_announce,
@@ -125,6 +136,12 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text!r}")
     return host, int(port)
+
+
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", text):
+        raise argparse.ArgumentTypeError(f"must be '*' or scheme://host[:port], not {text!r}")
+    return text
 
 
 def _account(text: str) -> str:

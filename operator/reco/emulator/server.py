@@ -6,7 +6,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ class ServerSettings:
     s3_endpoint: str | None = None
     artifacts: Path | None = None
     seed: int | None = None
+    origins: tuple[str, ...] = ()
+    """Of web pages that may call from browsers; ``*`` is any."""
     emulator: Settings = field(default_factory=Settings)
 
     def artifacts_folder(self, temporary: str) -> Path:
@@ -76,10 +78,10 @@ class ConnectionKeepingProtocol(H11Protocol):
         cls._open[client].abort()
 
 
-def uvicorn_config(emulator: Emulator) -> uvicorn.Config:
+def uvicorn_config(emulator: Emulator, origins: Collection[str] = ()) -> uvicorn.Config:
     """Put an emulator behind HTTP; who serves says where."""
     return uvicorn.Config(
-        Application(emulator, admin.answer, ConnectionKeepingProtocol.drop),
+        Application(emulator, admin.answer, ConnectionKeepingProtocol.drop, origins),
         http=ConnectionKeepingProtocol,
         lifespan="off",
         log_config=None,
@@ -115,7 +117,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stopped_by)
         on_ready(f"http://{settings.host}:{listener.getsockname()[1]}")
-        uvicorn.Server(uvicorn_config(emulator)).run(sockets=[listener])
+        uvicorn.Server(uvicorn_config(emulator, settings.origins)).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

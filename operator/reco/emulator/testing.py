@@ -7,7 +7,7 @@ import asyncio
 import random
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -184,10 +184,13 @@ def simulated(
 
 
 @contextmanager
-def in_thread(emulator: Emulator) -> Iterator[str]:
-    """Serve an emulator on loopback in a thread, and give its URL."""
+def in_thread(emulator: Emulator, origins: Collection[str] = ()) -> Iterator[str]:
+    """Serve an emulator on loopback in a thread, and give its URL.
+
+    Web pages of ``origins`` may call.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn_config(emulator))
+    server = uvicorn.Server(uvicorn_config(emulator, origins))
     thread = threading.Thread(
         target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True
     )

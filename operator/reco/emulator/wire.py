@@ -11,9 +11,9 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
 
@@ -22,6 +22,7 @@ from reco.emulator.encoding import encode
 from reco.emulator.errors import ServiceError
 from reco.emulator.model import CONTROL, EVENTS, RUNTIME, operation_model, service_model
 from reco.serving import answers
+from reco.serving.origins import Origins
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_ADMIN = "/_reco/"
 _MAX_BODY = 4 * 1024 * 1024
 _TARGET_PREFIX = "AmazonPersonalize"
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request")
@@ -75,13 +77,21 @@ class Application:
     """The ASGI application.
 
     ``admin`` answers the paths below ``/_reco/``; ``drop`` breaks the connection of a client (host
-    and port), which ASGI has no word for.
+    and port), which ASGI has no word for. Web pages of ``origins`` may call from browsers, though
+    not the paths below ``/_reco/``.
     """
 
-    def __init__(self, emulator: Emulator, admin: AdminHandler, drop: Drop) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        admin: AdminHandler,
+        drop: Drop,
+        origins: Collection[str] = (),
+    ) -> None:
         self._emulator = emulator
         self._admin = admin
         self._drop = drop
+        self._origins = Origins(origins)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="emulator")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -92,6 +102,12 @@ class Application:
         if request is None:
             await _send(send, _failure(CONTROL, _too_large()))
             return
+        shared = self._origins and not request.path.startswith(_ADMIN)
+        if shared and request.method == "OPTIONS":
+            status, headers = self._origins.preflight(scope["headers"])
+            length = (b"content-length", b"0")
+            await _send(send, Response(status, b"", (length, *headers)))
+            return
         loop = asyncio.get_running_loop()
         response, delay = await loop.run_in_executor(self._executor, self._answer, request)
         if delay:
@@ -101,12 +117,15 @@ class Application:
             # The server must notice before it finds that there is no answer.
             await receive()
             return
+        if shared:
+            more = self._origins.headers(scope["headers"])
+            response = replace(response, headers=(*response.headers, *more))
         await _send(send, response)
 
     def _answer(self, request: Request) -> tuple[Response | None, float]:
         service = _PATHS.get(request.path, (CONTROL, ""))[0]
         try:
-            if request.path.startswith("/_reco/"):
+            if request.path.startswith(_ADMIN):
                 status, answer = self._admin(self._emulator, request)
                 return _json(status, answer), 0.0
             service, operation = _route(request)
