@@ -1,6 +1,7 @@
 """Signatures of botocore's own signer, checked as the service checks them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from unittest import mock
 
 import botocore.auth
 import pytest
+import yaml
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -338,3 +340,15 @@ def test_keys_come_change_and_go_without_a_restart(tmp_path: Path) -> None:
 
 def test_no_secret_is_printed() -> None:
     assert SECRET not in repr(Client(SECRET))
+
+
+def test_the_documented_secret_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    [block] = re.findall(r"```yaml\n(apiVersion: v1\nkind: Secret.*?)```", page, re.DOTALL)
+    documented, engine_class = yaml.safe_load_all(block)
+    for name, content in documented["stringData"].items():
+        entry(tmp_path, name, content)
+    opened = guard(tmp_path)
+    assert (len(opened.clients), opened.clients.unreadable) == (2, {})
+    settings = engine_class["spec"]["inCluster"]["authentication"]
+    assert settings["keysSecretRef"]["name"] == documented["metadata"]["name"]
