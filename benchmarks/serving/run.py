@@ -205,20 +205,15 @@ def signatures(plane: Plane, effort: Effort) -> list[Row]:
     del effort  # a signature is not good for long
     data, users = with_profiles(default_dataset())
     digest, _ = plane.artifact(RECIPES["recommend"], data)
-    guard = {"authentication": signing.authentication(plane)}
-    for role, task in (
-        ("ranker", plane.ranker("recommend", digest)),
-        ("collector", plane.collector()),
-    ):
-        plane.start(role, role, task)
-        plane.start(role, f"{role}, signed", task.model_copy(update=guard))
-    seen = asking("recommend", users.known)
+    ranker = plane.ranker("recommend", digest)
+    exploring = ranker.model_copy(update={"exploration": {"explorationWeight": "0.3"}})
+    path, seen = PATHS["recommend"], asking("recommend", users.known)
     return [
-        signing.compare(plane, name, (role, f"{role}, signed"), path, bodies)
-        for name, role, path, bodies in (
-            ("GetRecommendations, users seen before", "ranker", PATHS["recommend"], seen),
-            ("PutEvents", "collector", "/events", signing.sending(500)),
-        )
+        signing.compare(plane, "GetRecommendations, answers kept", "ranker", ranker, path, seen),
+        signing.compare(plane, "GetRecommendations, exploring", "ranker", exploring, path, seen),
+        signing.compare(
+            plane, "PutEvents", "collector", plane.collector(), "/events", signing.sending(500)
+        ),
     ]
 
 

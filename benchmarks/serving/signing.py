@@ -20,7 +20,7 @@ from benchmarks.serving.plane import TRACKING, Plane
 from reco.workload import tasks
 
 CONNECTIONS: Final = 16
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 _PAIR: Final = ("AKIDBENCH", "a-secret-that-opens-nothing-but-this")
 
 
@@ -46,9 +46,17 @@ def heads(url: str, bodies: Sequence[str]) -> tuple[str, ...]:
 
 
 def compare(
-    plane: Plane, what: str, pods: tuple[str, str], path: str, bodies: tuple[str, ...]
+    plane: Plane,
+    what: str,
+    role: str,
+    task: tasks.RankerTask | tasks.CollectorTask,
+    path: str,
+    bodies: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Measure the first pod, which checks nothing, against the second, in turns."""
+    """Measure a pod of this task, which checks nothing, against one that does, in turns."""
+    pods = (role, f"{role}, checking")
+    plane.start(role, pods[0], task)
+    plane.start(role, pods[1], task.model_copy(update={"authentication": authentication(plane)}))
     throughput: dict[str, list[float]] = {name: [] for name in pods}
     busy: dict[str, list[float]] = {name: [] for name in pods}
     failed = 0
@@ -63,6 +71,8 @@ def compare(
             throughput[name].append(result.throughput)
             busy[name].append(1000 * spent / (result.sent * (seconds + WARM_UP) / seconds))
             failed += result.failed
+    for name in pods:
+        plane.stop(name)
     plain, checked = (statistics.median(throughput[name]) for name in pods)
     turns = zip(throughput[pods[1]], throughput[pods[0]], strict=True)
     cost, checking = (statistics.median(busy[name]) for name in pods)
@@ -71,8 +81,8 @@ def compare(
         "requests/s": plain,
         "checked": checked,
         "ratio": statistics.median(after / before for after, before in turns),
-        "processor ms": cost,
-        "checked ms": checking,
+        "processor us": 1000 * cost,
+        "checked us": 1000 * checking,
         "failed": failed,
     }
 
