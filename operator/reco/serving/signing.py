@@ -12,6 +12,7 @@ import re
 from calendar import timegm
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from time import gmtime, strftime, strptime
 from typing import Final, NamedTuple
 
@@ -26,9 +27,13 @@ _END: Final = "aws4_request"
 _HEADER: Final = re.compile(
     rb"AWS4-HMAC-SHA256 +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{64})"
 )
+_NAMES: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~;-]+")
 _PARTS: Final = (b"Credential", b"SignedHeaders", b"Signature")
 _DATE: Final = "%Y%m%dT%H%M%SZ"
 _MUST_SIGN: Final = (b"host", b"x-amz-date")
+_TOKEN: Final = b"x-amz-security-token"
+_DIGITS: Final = 64
+"""Of a signature, in hexadecimal."""
 _MOST_KNOWN: Final = 1024
 
 Headers = Mapping[bytes, bytes]
@@ -54,14 +59,17 @@ class Signature(NamedTuple):
     signature: bytes
 
 
-class _Prepared(NamedTuple):
+class _Ready(NamedTuple):
     """All that follows from a credential and the names of signed headers."""
 
     key_id: str
     secret: str
-    key: bytes
-    """Derived from the secret."""
-    names: tuple[bytes, ...]
+    mac: hmac.HMAC
+    """Begun with the key that is derived from the secret: to be copied."""
+    values: Callable[[Headers], tuple[bytes, ...]]
+    """Returns those of the signed headers."""
+    form: bytes
+    """The canonical request, with places for path, query, values and the body's digest."""
     date: bytes
     scope: bytes
     """As it stands in the text that is signed."""
@@ -92,7 +100,7 @@ def parse(headers: Headers, query: bytes = b"") -> Signature:
         raise ServiceError(
             "MissingAuthenticationTokenException", "Request is missing Authentication Token"
         )
-    if b"x-amz-security-token" in headers:
+    if _TOKEN in headers:
         raise unrecognized(
             " Session tokens are not accepted here: sign with an access key and its secret alone."
         )
@@ -129,7 +137,8 @@ class Verifier:
         self._secret_of = secret_of
         self._time = time
         self._region = region
-        self._known: dict[tuple[bytes, bytes], _Prepared] = {}
+        self._known: dict[bytes, _Ready] = {}
+        """By all of an `Authorization` header but the signature, with which it ends."""
 
     def verify(self, path: bytes, query: bytes, headers: Headers, body: bytes) -> str:
         """Return the access key id that signed a POST to a path that needs no encoding.
@@ -137,9 +146,11 @@ class Verifier:
         Raises:
             ServiceError: nobody did whom we know, it is too old, or it was changed.
         """
-        credential, signed, signature = parse(headers, query)
-        known = self._known.get((credential, signed))
-        if known is None or known.secret != self._secret_of(known.key_id):
+        given = headers.get(b"authorization", b"")
+        before, signature = given[:-_DIGITS], given[-_DIGITS:]
+        known = self._known.get(before)
+        if known is None or known.secret != self._secret_of(known.key_id) or _TOKEN in headers:
+            credential, signed, signature = parse(headers, query)
             ready = self._prepare(credential, signed)
         else:
             ready = known
@@ -148,55 +159,54 @@ class Verifier:
         digest = hashlib.sha256(body).hexdigest().encode()
         if headers.get(b"x-amz-content-sha256", digest) != digest:
             raise _invalid("x-amz-content-sha256 must be the SHA-256 of the body, which is signed.")
-        request = b"POST\n%b\n%b\n%b\n%b\n%b" % (
-            path,
-            b"&".join(sorted(query.split(b"&"))) if query else b"",
-            _lines(ready.names, headers),
-            signed,
-            digest,
-        )
-        text = b"%b\n%b\n%b\n%b" % (
-            _ALGORITHM,
-            stamp,
-            ready.scope,
-            hashlib.sha256(request).hexdigest().encode(),
-        )
-        right = hmac.digest(ready.key, text, "sha256").hex().encode()
-        if not hmac.compare_digest(right, signature):
+        mac = ready.mac.copy()
+        request = hashlib.sha256(_canonical(ready, path, query, headers, digest)).hexdigest()
+        mac.update(b"%b\n%b\n%b\n%b" % (_ALGORITHM, stamp, ready.scope, request.encode()))
+        if not hmac.compare_digest(mac.hexdigest().encode(), signature):
             raise _invalid(
                 "The request signature we calculated does not match the signature you provided. "
                 "Check your AWS Secret Access Key and signing method. Consult the service "
                 "documentation for details."
             )
-        if ready is not known:
-            self._remember(credential, signed, ready)
+        if ready is not known and given.endswith(signature):
+            self._remember(before, ready)
         return ready.key_id
 
-    def _prepare(self, credential: bytes, signed: bytes) -> _Prepared:
+    def _prepare(self, credential: bytes, signed: bytes) -> _Ready:
         """Work out what follows from these, if they are such as may be."""
         scope = _scope(credential.decode("latin-1"))
         secret = self._secret_of(scope.key_id)
         if secret is None:
             raise unrecognized()
         self._check_scope(scope)
-        names = tuple(signed.split(b";"))
+        names = signed.split(b";")
         for name in _MUST_SIGN:
             if name not in names:
                 raise _invalid(
                     f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization."
                 )
-        if list(names) != sorted(set(names)):
-            raise _invalid("SignedHeaders must be sorted, each named once.")
+        if names != sorted(set(names)) or _NAMES.fullmatch(signed) is None:
+            raise _invalid("SignedHeaders must be names in lower case, sorted, each once.")
         parts = [part.encode("latin-1") for part in scope[1:]]
         key = f"AWS4{secret}".encode()
         for part in parts:
             key = hmac.digest(key, part, "sha256")
-        return _Prepared(scope.key_id, secret, key, names, parts[0], b"/".join(parts))
+        lines = b"".join(b"%b:\0\n" % name for name in names)
+        form = b"POST\n\0\n\0\n%b\n%b\n\0" % (lines, signed)
+        return _Ready(
+            scope.key_id,
+            secret,
+            hmac.new(key, digestmod="sha256"),
+            itemgetter(*names),
+            form.replace(b"%", b"%%").replace(b"\0", b"%b"),
+            parts[0],
+            b"/".join(parts),
+        )
 
-    def _remember(self, credential: bytes, signed: bytes, ready: _Prepared) -> None:
+    def _remember(self, before: bytes, ready: _Ready) -> None:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[credential, signed] = ready
+        self._known[before] = ready
 
     def _check_scope(self, scope: Scope) -> None:
         if scope.service != SERVICE:
@@ -236,16 +246,19 @@ class Verifier:
         )
 
 
-def _lines(names: tuple[bytes, ...], headers: Headers) -> bytes:
-    """Return the signed headers, a line each, without spaces that mean nothing."""
+def _canonical(ready: _Ready, path: bytes, query: bytes, headers: Headers, digest: bytes) -> bytes:
+    """Return the canonical form of a POST; spaces that mean nothing are no part of it."""
     try:
-        lines = b"".join([b"%b:%b\n" % (name, headers[name]) for name in names])
+        values = ready.values(headers)
     except KeyError as error:
         name = error.args[0].decode("latin-1")
         raise _invalid(f"The header '{name}' was signed and did not arrive.") from error
-    if b"  " in lines or b": " in lines or b" \n" in lines:
-        return b"".join([b"%b:%b\n" % (name, b" ".join(headers[name].split())) for name in names])
-    return lines
+    ordered = b"&".join(sorted(query.split(b"&"))) if query else b""
+    found = ready.form % (path, ordered, *values, digest)
+    if b"  " in found or b": " in found or b" \n" in found:
+        trimmed = (b" ".join(value.split()) for value in values)
+        return ready.form % (path, ordered, *trimmed, digest)
+    return found
 
 
 def unrecognized(more: str = "") -> ServiceError:

@@ -191,6 +191,31 @@ def test_half_a_signature_is_refused(header: str) -> None:
     assert refusal(headers, a=SECRET)[0] == "IncompleteSignatureException"
 
 
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ("x-amz-date;host", "InvalidSignatureException"),
+        ("host;host;x-amz-date", "InvalidSignatureException"),
+        ("Host;host;x-amz-date", "InvalidSignatureException"),
+        ("host;x-amz-date;x\0", "InvalidSignatureException"),
+        ("%b;host;x-amz-date", "InvalidSignatureException"),
+        ("content-type;x-amz-date", "InvalidSignatureException"),
+    ],
+)
+def test_names_of_signed_headers_are_as_they_should_be(names: str, code: str) -> None:
+    headers = signed() | {"x\0": "1", "Host": "h"}
+    now = re.sub(
+        "SignedHeaders=[^,]*", lambda _: f"SignedHeaders={names}", headers["authorization"]
+    )
+    assert refusal(headers | {"authorization": now})[0] == code
+
+
+def test_a_header_s_name_may_be_odd() -> None:
+    headers = signed(headers={"x-amz-100%b": "%s  and %d"})
+    for _ in range(2):
+        assert verifier().verify(PATH.encode(), b"", raw(headers), BODY) == KEY
+
+
 def test_other_scopes_are_refused() -> None:
     code, message = refusal(signed(service="s3"))
     assert (code, "'personalize'" in message) == ("InvalidSignatureException", True)
