@@ -15,6 +15,7 @@ from tests.serving.stack import ARN, CAMPAIGN, TRACKING, Stack, event, items, pu
 OTHER = "shop_others"
 ALL = ("AKIDALL", "all-may-be-done-with-this-secret")
 LIMITED = ("AKIDLIMITED", "with-this-one-only-some-is-allowed")
+UNKNOWN = ("UnrecognizedClientException", 403)
 PAGE = "https://shop.example.com"
 
 
@@ -89,6 +90,16 @@ def test_an_unchanged_client_signs_in(stack: Stack, secret: Path) -> None:
             assert answer.code == 403
             assert answer.headers["x-amzn-errortype"] == "MissingAuthenticationTokenException"
             assert json.load(answer) == {"message": "Request is missing Authentication Token"}
+
+
+def test_a_runtime_that_asks_for_no_key_hands_signatures_on(stack: Stack, secret: Path) -> None:
+    """As while the setting reaches one Deployment after the other."""
+    stack.start("ranker", stack.ranker(**guarded(secret)))
+    addresses = {CAMPAIGN: stack.url("ranker")}
+    stack.start("runtime", tasks.RuntimeTask(namespace="shop", addresses=addresses))
+    for keys, expected in ((ALL, ("OK", 200)), (("AKIDNOBODY", ALL[1]), UNKNOWN)):
+        client = stack.client("personalize-runtime", "runtime", keys=keys)
+        assert code(client.get_recommendations, campaignArn=ARN, userId="u1") == expected
 
 
 def test_events_need_a_key_for_their_tracker(stack: Stack, secret: Path) -> None:

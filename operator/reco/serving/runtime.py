@@ -47,12 +47,12 @@ class _Addressed(msgspec.Struct):
 class Proxy:
     """Passes requests on to rankers, once `start` gives it connections.
 
-    With `signs`, requests go with their signatures, which rankers check as well.
+    Requests go with their signatures, for rankers check them as well; they may have been told to
+    before the runtime was.
     """
 
-    def __init__(self, resolve: Resolve, metrics: Metrics, *, signs: bool = False) -> None:
+    def __init__(self, resolve: Resolve, metrics: Metrics) -> None:
         self._resolve = resolve
-        self._signs = signs
         self._session: aiohttp.ClientSession | None = None
         self._retries = metrics.counter("reco_retries", "Requests sent to a second connection.")
 
@@ -78,8 +78,7 @@ class Proxy:
             address = self._resolve(named_in(arn))
             if address is None:
                 raise no_such_resource(arn)
-            headers = signed(given.headers) if self._signs else {}
-            return await self._send(session, arn, address + path, body, headers)
+            return await self._send(session, arn, address + path, body, signed(given.headers))
 
         return pass_on
 
@@ -160,7 +159,7 @@ def serve(task: RuntimeTask) -> int:
 
 def _built(task: RuntimeTask) -> Pod:
     metrics = Metrics()
-    proxy = Proxy(resolver(task), metrics, signs=task.authentication is not None)
+    proxy = Proxy(resolver(task), metrics)
     names = ("GetRecommendations", "GetPersonalizedRanking")
     guard = guarding(task.authentication, "campaign", campaigns_in)
     operations = {name: proxy.operation(name) for name in names}
