@@ -20,7 +20,7 @@ from reco.jobs import snapshots
 from reco.jobs.session_owners import SessionOwners
 from reco.recipes import Interactions, Items, Users
 from reco.storage import ObjectStore, offline_log, parquet
-from reco.workload.storage import Places, SnapshotManifest, text_of
+from reco.workload.storage import Places, SnapshotManifest, arrived, text_of
 
 _INTERACTION: Final = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE")
 _CREATED: Final = "CREATION_TIMESTAMP"
@@ -138,20 +138,25 @@ class History:
 
     def _records(self, type_: str, key: str, bulk: Sequence[SnapshotManifest]) -> pa.Table | None:
         """Return rows of PutItems or PutUsers, oldest first, in the columns of the imports."""
-        found: list[tuple[int, str, str, Mapping[str, Any]]] = []
+        found: list[tuple[tuple[int, ...], int, str, Mapping[str, Any]]] = []
         for file in offline_log.files(self._store, self._places.records(type_)):
             for batch in parquet.batches(self._store, file):
                 found.extend(
-                    (one["TIMESTAMP"], one["RECORD_ID"], one["ID"], json.loads(one["COLUMNS"]))
+                    (
+                        arrived(one["RECORD_ID"]),
+                        one["TIMESTAMP"],
+                        one["ID"],
+                        json.loads(one["COLUMNS"]),
+                    )
                     for one in batch.to_pylist()
                 )
         if not found:
             return None
-        found.sort(key=lambda one: one[:2])
+        found.sort(key=lambda one: one[0])
         categorical = dict.fromkeys(name for one in bulk for name in one.categorical)
         columns: dict[str, pa.Array] = {key: pa.array([one[2] for one in found], pa.string())}
         if any(_CREATED in one.columns for one in bulk):
-            created = [_created(one[3].get(_CREATED), streamed=one[0]) for one in found]
+            created = [_created(one[3].get(_CREATED), streamed=one[1]) for one in found]
             columns[_CREATED] = pa.array(created, pa.int64())
         for name in categorical:
             columns[name] = pa.array([text_of(one[3].get(name)) for one in found], pa.string())

@@ -10,7 +10,7 @@ import pyarrow as pa
 from reco import storage
 from reco.serving.metadata import ItemColumns, texts
 from reco.storage import ObjectStore, offline_log, parquet
-from reco.workload.storage import CurrentData, Places, SnapshotManifest
+from reco.workload.storage import CurrentData, Places, SnapshotManifest, arrived
 
 ITEMS: Final = "Items"
 _ID: Final = "ITEM_ID"
@@ -36,11 +36,12 @@ def read(files: ObjectStore, places: Places) -> ItemColumns:
         for part in manifest.parts:
             for row in _rows(parquet.batches(files, f"{folder}/{part}", remedy=_REMEDY)):
                 rows[row.pop(_ID)] = texts(row)
-    newest: dict[str, int] = {}
+    newest: dict[str, tuple[int, ...]] = {}
     for key in offline_log.files(files, places.records(ITEMS)):
-        for row in _rows(parquet.batches(files, key, ("ID", "TIMESTAMP", "COLUMNS"))):
-            if row["TIMESTAMP"] >= newest.get(row["ID"], 0):
-                newest[row["ID"]] = row["TIMESTAMP"]
+        for row in _rows(parquet.batches(files, key, ("RECORD_ID", "ID", "COLUMNS"))):
+            came = arrived(row["RECORD_ID"])
+            if came >= newest.get(row["ID"], ()):
+                newest[row["ID"]] = came
                 rows[row["ID"]] = texts(json.loads(row["COLUMNS"]))
                 names |= set(rows[row["ID"]])
     return ItemColumns(names, rows)

@@ -64,7 +64,18 @@ RECORD_COLUMNS: Final = {
     "COLUMNS": "string",
 }
 """Columns of PutItems and PutUsers: the item or user id, when it came (epoch seconds), and the
-row's other columns, named as in the schema, as JSON. The newest row of an id counts."""
+row's other columns, named as in the schema, as JSON. The newest row of an id counts, see `arrived`.
+"""
+
+
+def arrived(record_id: str) -> tuple[int, ...]:
+    """Return what orders records as they came, of a RECORD_ID: the online store numbers them.
+
+    Their TIMESTAMP is of one collector's clock or another's, and one that is ahead must not keep a
+    row in force for as long.
+    """
+    parts = record_id.split("-")
+    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else ()
 
 
 def text_of(value: object) -> str | None:

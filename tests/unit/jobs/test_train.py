@@ -17,6 +17,7 @@ from reco import recipes
 from reco.cli.job import TERMINATED
 from reco.jobs import training
 from reco.recipes import load
+from reco.serving import metadata_files
 from reco.serving.compaction import LATE_SECONDS, Compaction
 from reco.serving.metrics import Metrics
 from reco.storage import ObjectStore, open_storage, read
@@ -266,6 +267,30 @@ def test_items_come_from_imports_and_records_and_the_newest_counts(
     catalogue = load(tmp_path / "model").catalogue
     at = catalogue.index(["i1", "cold", "streamed"])
     assert catalogue.created[at].tolist() == [6, 9, 70]
+
+
+@pytest.mark.usefixtures("data")
+def test_the_row_that_came_last_counts_whatever_clocks_say(
+    job: Jobs, group: Group, store: ObjectStore, sources: Path, tmp_path: Path
+) -> None:
+    items = "ITEM_ID,GENRES,CREATION_TIMESTAMP\ni1,a,5\n"
+    job("import", imported(group, sources, items, "Items", ITEMS))
+    rows = [
+        ("1700000000000-10-0", 4_102_444_800, 6),
+        ("1700000000000-9-0", 4_102_444_800, 7),
+        ("1700000000001-0-0", 1_700_000_000, 8),
+    ]
+    for number, (record, stamp, created) in enumerate(rows):
+        columns = json.dumps({"CREATION_TIMESTAMP": created})
+        row = {"RECORD_ID": record, "ID": "i1", "TIMESTAMP": stamp, "COLUMNS": columns}
+        file = f"{PLACES.records('Items')}/2026-01-01/{9 - number}-{number}.parquet"
+        store.put(file, parquet(RECORD_COLUMNS, [row]))
+    digest = job("train", task(group)).details["artifact"]
+    store.download(PLACES.artifact(digest), tmp_path / "model")
+    catalogue = load(tmp_path / "model").catalogue
+    assert catalogue.created[catalogue.index(["i1"])].tolist() == [8]
+    columns_of = metadata_files.read(store, PLACES)
+    assert columns_of.of("i1", ["CREATION_TIMESTAMP"]) == {"creation_timestamp": "8"}
 
 
 @pytest.mark.parametrize("time", ["1700000000", "yesterday", True, [5], 2**70, -1, None])
