@@ -227,10 +227,10 @@ class Verifier:
                 "'20260131T235959Z'."
             )
         now = int(self._time())
-        if -SKEW_SECONDS <= now - signed <= SKEW_SECONDS and stamp.startswith(date):
+        if -SKEW_SECONDS <= now - signed <= SKEW_SECONDS and stamp[:8] == date:
             return
         shown = stamp.decode()
-        if not stamp.startswith(date):
+        if stamp[:8] != date:
             raise _invalid(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date "
                 f"from HTTP: '{date.decode('latin-1')}' != '{shown[:8]}', from '{shown}'."

@@ -216,6 +216,15 @@ def test_a_header_s_name_may_be_odd() -> None:
         assert verifier().verify(PATH.encode(), b"", raw(headers), BODY) == KEY
 
 
+@pytest.mark.parametrize("date", ["", "2023", "20231113", "20231114T"])
+def test_a_key_is_of_the_day_of_its_request(date: str) -> None:
+    headers = signed()
+    now = headers["authorization"].replace("/20231114/", f"/{date}/")
+    code, message = refusal(headers | {"authorization": now})
+    assert code == "InvalidSignatureException"
+    assert message.startswith("Date in Credential scope does not match YYYYMMDD")
+
+
 def test_other_scopes_are_refused() -> None:
     code, message = refusal(signed(service="s3"))
     assert (code, "'personalize'" in message) == ("InvalidSignatureException", True)
