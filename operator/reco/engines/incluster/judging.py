@@ -72,9 +72,7 @@ async def record(_: Known, __: Seen) -> Judged:
 
 async def group(known: Known, seen: Seen) -> Judged:
     """Judge a group: what of it runs, and what its catalog says of storage and online store."""
-    judged = await _explained(
-        known, seen, _rolling(seen), "catalog", *_guarded(known, "runtime")
-    )
+    judged = await _explained(known, seen, _rolling(seen), "catalog", *_guarded(known, "runtime"))
     return replace(judged, extra={**judged.extra, SECRETS: _secrets(known, seen)})
 
 
