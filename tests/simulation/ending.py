@@ -79,7 +79,18 @@ class Ending:
         if any(_names(other, resource.key) for other in self._all() if other.key != resource.key):
             return True
         found = self.rules.external_of(resource)
-        return found is not None and self._used(found.arn)
+        return found is not None and (self._used(found.arn) or self._served(found.arn))
+
+    def _served(self, arn: str) -> bool:
+        """Whether a campaign that somebody wants serves a version."""
+        return any(
+            one.attributes["solutionVersionArn"] == arn
+            and any(
+                other.key.kind == "Campaign" and other.deleted is None and _stands_for(other, one)
+                for other in self._all()
+            )
+            for one in self.world.external("Campaign")
+        )
 
     def _used(self, arn: str) -> bool:
         """Whether another external builds on one."""
@@ -328,6 +339,12 @@ class Ending:
         left = (self._going & there) - held
         if left:
             self.world.problem("R5", f"to be deleted, and left behind: {sorted(left)}")
+
+
+def _stands_for(resource: Resource, found: Any) -> bool:
+    """Whether an external object is a resource's."""
+    external = resource.status.external
+    return external is not None and external.arn == found.arn
 
 
 def _names(resource: Resource, key: Key) -> bool:
