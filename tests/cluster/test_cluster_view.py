@@ -75,7 +75,7 @@ def test_what_was_applied_is_as_wanted_whoever_looks(
         async with view(control_plane, namespace) as cluster:
             await cluster.apply(wanted)
             assert within(wanted, cluster.get(key_of(wanted))) == wanted
-            assert cluster.owned(OWNER) == [cluster.get(key_of(wanted))]
+            assert cluster.owned(namespace, OWNER) == [cluster.get(key_of(wanted))]
         async with view(control_plane, namespace) as again:  # lists, as after a restart
             assert within(wanted, again.get(key_of(wanted))) == wanted
 

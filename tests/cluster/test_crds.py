@@ -2,7 +2,8 @@
 
 A file of the corpus is a stream of manifests that are applied in turn, each an edit of the one
 before. In `refused/` the last one must be refused, with the text that the first line names. Where a
-line says so, the external object is made after each manifest, as the operator would record it.
+line says so, the external object is made, or only found, after each manifest, as the operator would
+record it.
 """
 
 import json
@@ -26,7 +27,9 @@ PUBLISHED = [
     ROOT / "README.md",
 ]
 EXPECTATION = "# refused: "
-MADE = "# made: true"
+FOUND = {"external": {"name": "made"}}
+MADE = {**FOUND, "applied": {"digest": "0", "generation": 1}}
+STATUS = {"# made: true": MADE, "# found: true": FOUND}
 SHARED_NAMESPACE = "default"  # every file of the corpus has a name of its own
 
 
@@ -39,11 +42,11 @@ def apply(plane: ControlPlane, namespace: str, manifest: object) -> str:
 
 
 def apply_in_turn(plane: ControlPlane, manifest: dict[str, Any], text: str) -> None:
-    """Apply one manifest of a file of the corpus, and make its external object if the file asks."""
+    """Apply one manifest of a file of the corpus, and write the status that the file asks for."""
     apply(plane, SHARED_NAMESPACE, manifest)
-    if MADE in text.splitlines():
-        target = f"{manifest['kind']}/{manifest['metadata']['name']}"
-        write_status(plane, SHARED_NAMESPACE, target, {"external": {"name": "made"}})
+    target = f"{manifest['kind']}/{manifest['metadata']['name']}"
+    for line in STATUS.keys() & set(text.splitlines()):
+        write_status(plane, SHARED_NAMESPACE, target, STATUS[line])
 
 
 def campaign(name: str, **spec: object) -> dict[str, object]:
@@ -152,7 +155,7 @@ def test_a_fixed_field_is_free_again_once_the_external_object_is_gone(
     crds: ControlPlane, namespace: str
 ) -> None:
     apply(crds, namespace, campaign("stopped", desiredState="Stopped"))
-    write_status(crds, namespace, "campaign/stopped", {"external": {"name": "stopped"}})
+    write_status(crds, namespace, "campaign/stopped", MADE)
     other = campaign("stopped", solutionRef={"name": "books"})
     with pytest.raises(KubectlError, match=r"spec\.solutionRef: Forbidden: .* make a new Campaign"):
         apply(crds, namespace, other)
@@ -166,7 +169,7 @@ def test_a_manifest_cannot_talk_its_external_object_away(
     crds: ControlPlane, namespace: str
 ) -> None:
     apply(crds, namespace, campaign("made"))
-    write_status(crds, namespace, "campaign/made", {"external": {"name": "made"}})
+    write_status(crds, namespace, "campaign/made", MADE)
 
     with pytest.raises(KubectlError, match=r"spec\.solutionRef: Forbidden"):
         crds.kubectl(

@@ -383,7 +383,12 @@ def test_r6_of_two_resources_that_claim_one_name_the_first_keeps_it(estate: Esta
             "DatasetGroup", name, engineClassName=estate.namespace, externalName="theirs"
         )
 
-    estate.apply([estate.engine_class(), group("first")])
+    names = [{"namespaces": [estate.namespace], "patterns": ["theirs"]}]
+    estate.apply([group("first"), estate.engine_class()])
+    told = estate.watch.shows("DatasetGroup", "first", "Ready", "False/NotPermitted")
+    assert "ask whoever administers EngineClass" in told
+    assert estate.mutations() == []
+    estate.apply([estate.engine_class(tenancy={"externalNames": names})])
     estate.watch.ready("DatasetGroup", "first")
     before = json.dumps(estate.get("DatasetGroup", "first")["status"])
     estate.apply([group("second")])
@@ -395,7 +400,7 @@ def test_r6_of_two_resources_that_claim_one_name_the_first_keeps_it(estate: Esta
     assert json.dumps(estate.get("DatasetGroup", "first")["status"]) == before
 
 
-def test_r6_what_another_cluster_owns_is_taken_over_only_by_its_name(
+def test_r6_what_a_dead_cluster_owns_is_taken_over_by_word_of_the_class(
     estate: Estate, run: Run
 ) -> None:
     retained = estate.data()[0]
@@ -409,9 +414,12 @@ def test_r6_what_another_cluster_owns_is_taken_over_only_by_its_name(
         estate.apply([estate.data()[0]])
         message = estate.watch.shows("DatasetGroup", "movies", "Ready", "False/OwnedElsewhere")
         owner = f"one/{estate.namespace}/movies"
-        assert f"reco.dev/adopt-from={owner}" in message
-        assert estate.mutations() == ["CreateDatasetGroup"]
+        assert owner in message
+        assert "ask whoever administers the class" in message
         estate.annotate("DatasetGroup", "movies", f"reco.dev/adopt-from={owner}")
+        assert estate.mutations() == ["CreateDatasetGroup"]
+        dead = [{"namespaces": [estate.namespace], "fromClusters": ["one"]}]
+        estate.apply([estate.engine_class(tenancy={"adoption": dead})])
         estate.watch.ready("DatasetGroup", "movies", timeout=60)
     assert estate.mutations() == ["CreateDatasetGroup"]
     group = estate.get("DatasetGroup", "movies")["status"]["external"]["arn"]

@@ -105,7 +105,7 @@ def test_all_that_is_made_can_be_made_watched_changed_and_deleted(
             secret["metadata"]["ownerReferences"] = [reference(owner)]
             await cluster.create_once(secret)
             await cluster.create_once(secret)
-            for found in cluster.owned("owner"):
+            for found in cluster.owned(namespace, "owner"):
                 await cluster.delete(found)
             watching.cancel()
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -252,6 +252,13 @@ def test_the_cluster_is_known_by_the_uid_of_its_system_namespace(
         return await store.namespace_uid("kube-system")
 
     assert act(body) == crds.cluster_id
+
+
+def test_the_labels_of_a_namespace_are_read(act: Act[Any], namespace: str) -> None:
+    async def body(store: KubernetesStore) -> Mapping[str, str]:
+        return await store.namespace_labels(namespace)
+
+    assert act(body)["kubernetes.io/metadata.name"] == namespace
 
 
 def test_who_may_not_is_told_so(crds: ControlPlane, namespace: str, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_the_group_of_another_resource_keeps_it_from_being_ready(
         time.sleep(0.05)
     assert answer["message"].startswith("OwnedElsewhere: ")
     assert "belongs to c/shop/movies" in answer["message"]
-    assert "reco.dev/adopt-from=c/shop/movies" in answer["message"]
+    assert "has not released it to c/shop/books" in answer["message"]
     assert catalog("/versions") == (503, answer)
     for path in ("/group", "/datasets/Items", "/snapshots/Items/j1"):
         assert catalog.delete(path) == (200, {})

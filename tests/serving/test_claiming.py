@@ -35,7 +35,8 @@ def test_the_keys_of_another_cluster_s_group_keep_a_pod_from_being_ready(
 
     told = stack.readiness("ours")
     assert "belongs to other/shop/movies" in told
-    assert "reco.dev/adopt-from=other/shop/movies" in told
+    assert "has not released it to" in told
+    assert "adopt-from" not in told, "no recipe that whoever asks can apply alone"
     assert told in ours.log.read_text()
     assert owner(stack) == THEIRS.model_dump()
     put(stack.client("personalize-events", "theirs"), event("i1"))

@@ -196,16 +196,8 @@ class Ending:
                 return self.progress.missing(resource) is None
             case "ExternalDeleted" | "Stopped":
                 return True
-            case "NameConflict" | "OwnedElsewhere":
-                found = self.rules.external_of(resource)
-                if found is None:
-                    return kind in {"EventTracker", "Dataset"}
-                return (
-                    found.arn in self.rules.foreign
-                    or (kind, name) in self.rules.disturbed
-                    or resource.spec.adoption_policy == "Never"
-                    or kind in {"EventTracker", "Dataset", "Schema"}
-                )
+            case "NameConflict" | "OwnedElsewhere" | "NotPermitted":
+                return self._anothers(resource, reason)
             case "InvalidSpec" | "UnsupportedFeature":
                 return self._invalid(resource)
             case "ExternalMissing":
@@ -218,6 +210,21 @@ class Ending:
                 return (kind, name) in self.rules.disturbed
             case _:
                 return False
+
+    def _anothers(self, resource: Resource, reason: str) -> bool:
+        """Whether what stands under a resource's name may well not be its own."""
+        kind, found = resource.key.kind, self.rules.external_of(resource)
+        foreign = found is not None and found.arn in self.rules.foreign
+        if reason == "NotPermitted":
+            return foreign and resource.spec.management_policy is ManagementPolicy.OBSERVE
+        if found is None:
+            return kind in {"EventTracker", "Dataset"}
+        return (
+            foreign
+            or (kind, names.external_name(resource)) in self.rules.disturbed
+            or resource.spec.adoption_policy == "Never"
+            or kind in {"EventTracker", "Dataset", "Schema"}
+        )
 
     def _invalid(self, resource: Resource) -> bool:
         kind = resource.key.kind

@@ -76,6 +76,7 @@ class MemoryStore:
         self._without_defaults: set[str] = set()
         """UIDs of objects stored before their status had its default: any write adds it."""
         self.namespaces: dict[str, str] = {}
+        self.namespace_labels: dict[str, dict[str, str]] = {}
         """UIDs by name."""
         self.terminating: set[str] = set()
         self.lease: LeaseRecord | None = None
@@ -370,6 +371,15 @@ class StoreClient:
 
     async def namespace_uid(self, name: str) -> str:
         return str(await self._send(f"get namespace {name}", lambda: self._server.namespaces[name]))
+
+    async def namespace_labels(self, name: str) -> Mapping[str, str]:
+        def read() -> Mapping[str, str]:
+            if name not in self._server.namespaces:
+                raise StoreNotFound(f"namespace {name} not found")
+            return self._server.namespace_labels.get(name, {})
+
+        found: Mapping[str, str] = await self._send(f"get namespace {name}", read)
+        return found
 
     async def _read(self, what: str, request: Callable[[], Body]) -> Resource:
         return self._server.parsed(await self._send(what, request))

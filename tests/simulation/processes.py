@@ -26,6 +26,7 @@ from reco.loop.engines import Engines
 from reco.loop.informer import Informer
 from reco.loop.lease import Lease, LeaseLost, LeaseTiming
 from reco.loop.metrics import Metrics
+from reco.loop.namespaces import Namespaces
 from reco.loop.queue import Backoff, WorkQueue
 from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
@@ -103,6 +104,7 @@ class Process:
             identity=Identity(world.cluster),
             clock=world.operators_now,
             fence=self.lease.valid,
+            namespaces=Namespaces(store, loop.time),
             timing=Timing(settle=world.polling.settle),
             jitter=lambda: self.rng.uniform(0.9, 1.1),
         )

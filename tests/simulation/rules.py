@@ -11,6 +11,7 @@ from typing import Any
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import (
     ABNORMAL_TRUE,
+    ANNOTATION_RELEASE_TO,
     FIELD_MANAGER,
     FINALIZER,
     ConditionType,
@@ -19,6 +20,7 @@ from reco.api.vocabulary import (
     Reason,
 )
 from reco.decide import names
+from reco.decide.references import target_of
 from tests.simulation.memory_store import Body, Change, key_of
 from tests.simulation.processes import Process
 from tests.simulation.world import EngineCall, World
@@ -153,7 +155,7 @@ class Rules:
         reason: str = next(
             one["reason"] for one in change.body["status"]["conditions"] if one["type"] == "Ready"
         )
-        if reason in {"Paused", "AccessDenied"}:
+        if reason in {"Paused", "AccessDenied", "NotPermitted"}:
             return reason
         if resource.spec.desired_state == "Stopped":
             return "it is to stop"
@@ -198,6 +200,8 @@ class Rules:
         """Whether deleting a resource deletes its external object."""
         if resource.spec.management_policy is ManagementPolicy.OBSERVE:
             return False
+        if self._released(resource):
+            return False
         chosen = resource.spec.deletion_policy
         if chosen is None:
             name = resource.status.engine_class_name or "personalize"
@@ -207,6 +211,19 @@ class Rules:
         if chosen is None:
             return not resource.kind.retained_by_default
         return bool(chosen is DeletionPolicy.DELETE)
+
+    def _released(self, resource: Resource) -> bool:
+        """Whether a resource, or the one that its object is part of, has released its object."""
+        parents = [
+            target
+            for reference in resource.kind.references
+            if reference.parent and resource.kind.lives_in_parent
+            if (target := target_of(resource, reference)) is not None
+        ]
+        bodies = [self.world.server.get(parent) for parent in parents]
+        said = [resource.annotations]
+        said += [body["metadata"].get("annotations") or {} for body in bodies if body is not None]
+        return any(ANNOTATION_RELEASE_TO in annotations for annotations in said)
 
     def external_of(self, resource: Resource) -> Any | None:
         """Return the engine's object that stands under a resource's name."""

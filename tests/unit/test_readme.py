@@ -24,6 +24,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "benchmarks/README.md",
     "docs/in-cluster.md",
+    "docs/tenancy.md",
     "examples/switch-engine/README.md",
 )
 

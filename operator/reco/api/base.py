@@ -56,7 +56,7 @@ def immutable(instead: str) -> dict[str, Any]:
     """Return schema extras for a field that must stay as it was made, with what to do instead.
 
     The CRD refuses changing it, and also adding or removing it where it is optional. `Kind` says
-    for which kinds from the start, and for which once the external object is made.
+    for which kinds from the start, and for which once the external object was in sync.
     """
     return {IMMUTABLE: instead}
 
@@ -244,11 +244,12 @@ class SharedSpec(ApiModel):
     """Leave the external object alone and start nothing new. Status is still observed, deletion
     still works."""
     management_policy: ManagementPolicy = ManagementPolicy.MANAGE
-    """`Manage`, or `Observe` to watch an external object without ever changing it."""
+    """`Manage`, or `Observe` to watch an external object without ever changing it. What others own
+    is shown only where the EngineClass lets the namespace observe it."""
     adoption_policy: AdoptionPolicy = AdoptionPolicy.ADOPT_OR_CREATE
     """What to do when an external object of the wanted name exists: `AdoptOrCreate` takes what is
-    marked as this resource's, `Adopt` also takes what nobody marked and never creates, `Never`
-    takes nothing."""
+    marked as this resource's, `Adopt` also takes what nobody marked, as far as the EngineClass
+    lets, and never creates, `Never` takes nothing."""
     deletion_policy: DeletionPolicy | None = None
     """`Delete` or `Retain` the external object when this resource is deleted. Left out, the
     EngineClass decides; without it, kinds that hold data or cost a training are retained, and the
@@ -261,7 +262,8 @@ class SharedSpec(ApiModel):
         default=None,
         json_schema_extra=immutable("make a new resource"),
     )
-    """The name in the engine, where the one made from namespace and name will not do."""
+    """The name in the engine, where the one made from namespace and name will not do. One that does
+    not begin with the namespace and an underscore has to be allowed by the EngineClass."""
 
     @classmethod
     @override

@@ -15,7 +15,9 @@ from reco.api.vocabulary import CATEGORY, GROUP, VERSION
 
 HEADER = "# Rendered by `reco generate` from operator/reco/api; edit the models, not this file.\n"
 LINE_WIDTH = 100
-_NEVER_MADE = "!has(oldSelf.status) || !has(oldSelf.status.external)"
+_NEVER_IN_SYNC = (
+    "!has(oldSelf.status) || !has(oldSelf.status.external) || !has(oldSelf.status.applied)"
+)
 _CEL_ROOTS = re.compile(r"\b(self|oldSelf)\.")
 
 
@@ -78,7 +80,7 @@ def _resource_schema(kind: Kind) -> dict[str, Any]:
     # An object that the operator has not seen yet must not look finished to kstatus.
     status["default"] = {"observedGeneration": -1}
     if kind.editable_until_made:
-        spec = structural(kind.spec, fixed="once the external object is made")
+        spec = structural(kind.spec, fixed="once the external object was in sync")
         rules = _take_transitions(spec)
     else:
         spec, rules = structural(kind.spec), []
@@ -101,8 +103,9 @@ def _resource_schema(kind: Kind) -> dict[str, Any]:
 def _take_transitions(spec: Schema) -> list[Schema]:
     """Take the rules on changes out of a spec, and return them as rules of the whole resource.
 
-    Only from there a rule sees the status, and so whether there is an external object yet. The API
-    server carries the status over when a spec is written, and the spec when a status is.
+    Only from there a rule sees the status, and so whether the external object ever was as wanted:
+    until then a name may be mistyped, and what was adopted by it another's. The API server carries
+    the status over when a spec is written, and the spec when a status is.
     """
     rules = spec.pop(VALIDATIONS, [])
     transitions = [rule for rule in rules if "oldSelf" in rule["rule"]]
@@ -112,10 +115,10 @@ def _take_transitions(spec: Schema) -> list[Schema]:
 
 
 def _once_made(rule: Schema) -> Schema:
-    """Return a spec's rule as one of the resource, in force while there is an external object."""
+    """Return a spec's rule as one of the resource, in force once its object was in sync."""
     of_resource = _CEL_ROOTS.sub(r"\1.spec.", rule["rule"])
     return rule | {
-        "rule": f"{_NEVER_MADE} || ({of_resource})",
+        "rule": f"{_NEVER_IN_SYNC} || ({of_resource})",
         "fieldPath": f".spec{rule.get('fieldPath', '')}",
     }
 

@@ -111,7 +111,7 @@ class DatasetSpec(SharedSpec):
         json_schema_extra=rules(
             (
                 "self.schemaRef == oldSelf.schemaRef || self.type in ['Items', 'Users']",
-                "schemaRef must not be changed once the external object is made, unless type is"
+                "schemaRef must not be changed once the external object was in sync, unless type is"
                 " 'Items' or 'Users': make a new Dataset",
             )
         )

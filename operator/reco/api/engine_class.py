@@ -18,6 +18,7 @@ from reco.api.base import (
     rules,
 )
 from reco.api.in_cluster import InClusterSettings
+from reco.api.tenancy import Tenancy
 from reco.api.vocabulary import DeletionPolicy
 
 Region = Annotated[
@@ -100,6 +101,9 @@ class EngineClassSpec(ApiModel):
     deletion_policy: DeletionPolicy | None = None
     """Default of `deletionPolicy` for the resources of this class. Left out, kinds that hold data
     or cost a training are retained and the others deleted."""
+    tenancy: Tenancy | None = None
+    """Which namespaces may use the class, and what of the engine each may name, adopt and observe.
+    Left out, all may use it, each under names of its own."""
 
 
 class EngineClassStatus(SharedStatus):

@@ -63,6 +63,8 @@ class Kind:
     retained_by_default: bool = False
     """Whether deleting the resource keeps the object: it holds data, cost a training, or is what
     such data can't be without."""
+    lives_in_parent: bool = False
+    """Whether its object is part of its parent's and goes with it: whose the parent is, its is."""
 
     @property
     def singular(self) -> str:
@@ -76,10 +78,11 @@ class Kind:
 
     @property
     def editable_until_made(self) -> bool:
-        """Whether even immutable fields may change until the external object is made.
+        """Whether even immutable fields may change until the external object was once in sync.
 
-        So what the engine refused is corrected by an edit. A job is what it was asked to run from
-        the start, and an EngineClass is what others were made with.
+        So what the engine refused, or a mistyped name of what is adopted, is corrected by an edit.
+        A job is what it was asked to run from the start, and an EngineClass is what others were
+        made with.
         """
         return self.external and not self.runs_to_completion
 
@@ -169,6 +172,7 @@ KINDS: dict[str, Kind] = {
             ),
             selectable=(".spec.datasetGroupRef.name", ".spec.type"),
             retained_by_default=True,
+            lives_in_parent=True,
         ),
         Kind(
             name="DatasetImportJob",
@@ -229,6 +233,7 @@ KINDS: dict[str, Kind] = {
             selectable=(".spec.solutionRef.name",),
             runs_to_completion=True,
             retained_by_default=True,
+            lives_in_parent=True,
         ),
         Kind(
             name="Campaign",

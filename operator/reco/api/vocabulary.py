@@ -22,8 +22,11 @@ ANNOTATION_RUN_NOW = f"{GROUP}/run-now"
 """Any new value, on a Solution or a Dataset: train or import now, whatever the schedule says.
 Echoed in `lastRunNow`, cut after 256 characters."""
 ANNOTATION_ADOPT_FROM = f"{GROUP}/adopt-from"
-"""`cluster/namespace/name` of the owner that an external object is taken over from; the message of
-`OwnedElsewhere` shows it."""
+"""`cluster/namespace/name` of the owner that an external object is taken over from. It takes effect
+once that owner has released the object, or the EngineClass allows it where the owner is gone."""
+ANNOTATION_RELEASE_TO = f"{GROUP}/release-to"
+"""`cluster/namespace/name` of the resource of the same kind that may take over this one's external
+object. From then on nothing of the object is changed or deleted for this resource."""
 ANNOTATION_DEFAULT_CLASS = f"{GROUP}/is-default-class"
 """`"true"`, on an EngineClass: the class of everything that names none."""
 
@@ -114,6 +117,8 @@ class Reason(StrEnum):
     """The engine asks for fewer calls, or could not be reached; retried with backoff."""
     ACCESS_DENIED = "AccessDenied"
     """The engine refuses the operator's credentials or permissions."""
+    NOT_PERMITTED = "NotPermitted"
+    """The EngineClass does not let this namespace do it; the message says what, and whom to ask."""
     INVALID_SPEC = "InvalidSpec"
     """The spec was refused; the message says what is allowed."""
     UNSUPPORTED_FEATURE = "UnsupportedFeature"

@@ -7,7 +7,7 @@ with the engine down or the credentials lost. Nothing is ever deleted for being 
 
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, DeletionPolicy, ManagementPolicy, Reason
-from reco.decide import failures, ownership, pictures, runs
+from reco.decide import failures, handover, ownership, pictures, runs
 from reco.decide.absent import unlisted_for
 from reco.decide.decision import (
     Decision,
@@ -84,9 +84,10 @@ def _decide(situation: Situation) -> Decision:
     first = _first(situation) or _collected(situation) or _served(situation)
     if first is not None:
         return first
-    if policy(resource, situation.engine) is DeletionPolicy.RETAIN:
+    stays = _stays(situation)
+    if stays is not None:
         return Decision(
-            pictures.deleting(situation, "the external object is retained"), (RemoveFinalizer(),)
+            pictures.deleting(situation, f"the external object is {stays}"), (RemoveFinalizer(),)
         )
     match situation.observation:
         case NotAsked():
@@ -133,6 +134,14 @@ def _served(situation: Situation) -> Decision | None:
             " it first",
         ),
     )
+
+
+def _stays(situation: Situation) -> str | None:
+    """Return how an external object is kept that is not to be deleted, or None."""
+    if policy(situation.resource, situation.engine) is DeletionPolicy.RETAIN:
+        return "retained"
+    taker = handover.left_to(situation)
+    return None if taker is None else f"left to {taker}"
 
 
 def _collected(situation: Situation) -> Decision | None:
@@ -194,6 +203,13 @@ def _present(situation: Situation, observed: Observed) -> Decision:
     rules = RULES[situation.resource.key.kind]
     if ownership.foreign(situation, observed) is not None:
         return _gone(situation)
+    if not ownership.provably_ours(situation, observed):
+        return Decision(
+            pictures.deleting(
+                situation, f"{observed.name} is left alone: nothing proves that it is this one's"
+            ),
+            (RemoveFinalizer(),),
+        )
     wait = Decision(
         pictures.deleting(situation, f"{observed.name} is {observed.state.value.lower()}"),
         look_again=situation.timing.busy,

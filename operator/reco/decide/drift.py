@@ -1,15 +1,16 @@
 """Drift: an active object against what is wanted, and what to do about the difference."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reco.api.resource import Resource
+from reco.api.vocabulary import AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
 from reco.api.vocabulary import ConditionType as C
-from reco.api.vocabulary import DriftPolicy, ManagementPolicy, Reason
-from reco.decide import names, pictures, refusals, tags
+from reco.decide import names, ownership, pictures, refusals, tags
 from reco.decide.decision import Action, Decision, TagExternal, UpdateExternal, Verdict
 from reco.decide.model import (
     MOVING,
+    NEVER_APPLIED,
     Desired,
     Observed,
     Situation,
@@ -17,11 +18,9 @@ from reco.decide.model import (
     Unsupported,
     Update,
     Waiting,
-    digest,
 )
 from reco.decide.requests import forced
 
-NEVER_APPLIED = digest("only observed")
 _BRIEF = 160
 _SHOWN = 5
 
@@ -60,7 +59,7 @@ def meanwhile(situation: Situation, observed: Observed) -> tuple[Action, ...]:
     differing = _differing(observed, desired)
     policy = resource.spec.drift_policy
     left = policy is DriftPolicy.WARN or (policy is DriftPolicy.IGNORE and not forced(resource))
-    if left and _is_drift(resource, desired):
+    if left and _is_drift(situation, observed, desired):
         return ()
     if not differing or not differing.keys() <= desired.mutable:
         return ()
@@ -69,10 +68,23 @@ def meanwhile(situation: Situation, observed: Observed) -> tuple[Action, ...]:
     return (UpdateExternal(observed, differing, desired),)
 
 
-def _is_drift(resource: Resource, desired: Desired) -> bool:
-    """Whether a difference is somebody else's doing: all that is wanted was applied before."""
+def _is_drift(situation: Situation, observed: Observed, desired: Desired) -> bool:
+    """Whether a difference is somebody else's doing: all that is wanted was applied before.
+
+    A policy other than `Correct` also speaks of how an object was found: one that was there before
+    the resource, or was not made for it, or was only observed until now.
+    """
+    resource = situation.resource
     applied = resource.status.applied
-    return applied is not None and applied.digest == desired.digest
+    if applied is not None and applied.digest != NEVER_APPLIED:
+        return bool(applied.digest == desired.digest)
+    spec = resource.spec
+    found = (
+        applied is not None
+        or observed.created < resource.created
+        or spec.adoption_policy is AdoptionPolicy.ADOPT
+    )
+    return found and spec.drift_policy is not DriftPolicy.CORRECT
 
 
 def _differing(observed: Observed, desired: Desired) -> dict[str, Any]:
@@ -120,7 +132,7 @@ def _out_of_sync(
     resource = situation.resource
     update = observed.update
     spec_driven = pictures.spec_driven(situation)
-    drift = _is_drift(resource, desired)
+    drift = _is_drift(situation, observed, desired)
     says = _differences(observed, differing, tagging)
     if update is not None and update.state in MOVING:
         beside = {key: value for key, value in differing.items() if update.fields.get(key) != value}
@@ -135,10 +147,12 @@ def _out_of_sync(
         # Tags are not read at every look: a message about them would come and go.
         ignored = _differences(observed, differing, None)
         message = f"drift is ignored: {ignored}" if ignored else f"{observed.name} is as wanted"
-        return Decision(pictures.in_sync(situation, message))
+        return _taken_as_found(situation, desired, tagging, pictures.in_sync(situation, message))
     if drift and resource.spec.drift_policy is DriftPolicy.WARN:
-        return Decision(pictures.drifted(situation, says))
+        return _taken_as_found(situation, desired, tagging, pictures.drifted(situation, says))
     fixed = sorted(differing.keys() - desired.mutable)
+    if fixed and not _was_applied(resource):
+        return _never_in_sync(situation, observed, says, fixed)
     if fixed:
         return Decision(
             pictures.stuck(
@@ -162,18 +176,78 @@ def _out_of_sync(
                 spec_driven=spec_driven or drift,
             )
         )
+    return _change(situation, observed, desired, differing, tagging, says, drift=drift)
+
+
+def _change(
+    situation: Situation,
+    observed: Observed,
+    desired: Desired,
+    differing: Mapping[str, Any],
+    tagging: TagExternal | None,
+    says: str,
+    *,
+    drift: bool,
+) -> Decision:
+    """Make an object what the spec wants, as far as that can be done in place."""
+    spec_driven = pictures.spec_driven(situation) or drift
+    conditions = pictures.updating(situation, says, spec_driven=spec_driven)
+    if drift:
+        conditions[C.DRIFTED] = Verdict("True", Reason.DRIFTED, says)
+        unread = observed.tags is None and desired.tags is not None
+        if unread and not situation.resource.is_true(C.DRIFTED):
+            # Who changed it may own it by now: tags are read of what has drifted.
+            return Decision(conditions, look_again=0.0)
     action: Action = (
         UpdateExternal(observed, differing, desired) if differing else tagging  # type: ignore[assignment]
     )
-    conditions = pictures.updating(situation, says, spec_driven=spec_driven or drift)
-    if drift:
-        conditions[C.DRIFTED] = Verdict("True", Reason.DRIFTED, says)
-    to_record = tags.to_record(resource, desired, observed.tags)
+    to_record = tags.to_record(situation.resource, desired, observed.tags)
     if isinstance(action, TagExternal) and to_record is not None:
         return Decision(conditions, (), {"pendingTagKeys": to_record}, look_again=0.0)
     # Tags are set at once, and no list shows that they were.
     wait = 1.0 if isinstance(action, TagExternal) else situation.timing.busy
     return Decision(conditions, (action,), {"refusal": None}, look_again=wait)
+
+
+def _was_applied(resource: Resource) -> bool:
+    applied = resource.status.applied
+    return applied is not None and applied.digest != NEVER_APPLIED
+
+
+def _taken_as_found(
+    situation: Situation, desired: Desired, tagging: TagExternal | None, shown: pictures.Conditions
+) -> Decision:
+    """Leave a difference as it is. What is only just adopted is marked, and counts as applied."""
+    if _was_applied(situation.resource):
+        return Decision(shown)
+    to_record = tags.to_record(situation.resource, desired) if tagging is not None else None
+    if to_record is not None:
+        return Decision(shown, (), {"pendingTagKeys": to_record}, look_again=0.0)
+    return Decision(
+        shown,
+        (tagging,) if tagging is not None else (),
+        {"applied": _applied(situation, desired), "refusal": None},
+    )
+
+
+def _never_in_sync(
+    situation: Situation, observed: Observed, says: str, fixed: Sequence[str]
+) -> Decision:
+    """Show that what was found is not what the spec speaks of: a name may be mistyped."""
+    safe = "it is neither marked nor changed, and deleting this resource leaves it alone"
+    marked = ownership.provably_ours(situation, observed)
+    return Decision(
+        pictures.stuck(
+            situation,
+            Reason.OUT_OF_SYNC,
+            f"{observed.name} was found under this name, and {says}; {', '.join(fixed)} can't be"
+            " changed in place. Set spec.externalName to the object that is meant, or these fields"
+            " to what is there, or spec.driftPolicy to 'Ignore' to take it as it is"
+            f"{'' if marked else f'; until then {safe}'}",
+            available="True",
+            extra={C.DRIFTED: Verdict("True", Reason.DRIFTED, says)},
+        )
+    )
 
 
 def _failed_before(update: Update | None, differing: Mapping[str, Any]) -> bool:

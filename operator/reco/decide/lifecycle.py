@@ -14,7 +14,16 @@ from reco.api.vocabulary import (
     ManagementPolicy,
     Reason,
 )
-from reco.decide import absent, deletion, failures, ownership, pictures, present, refusals
+from reco.decide import (
+    absent,
+    deletion,
+    failures,
+    forgetting,
+    ownership,
+    pictures,
+    present,
+    refusals,
+)
 from reco.decide.decision import Decision, Keep, Verdict
 from reco.decide.model import Absent, Failure, NotAsked, Observed, Situation, Waiting
 from reco.decide.requests import pause_reason, token
@@ -59,6 +68,8 @@ def _live(situation: Situation) -> Decision:
     moved = _moved_engine(situation)
     if moved is not None:
         return Decision(pictures.stuck(situation, Reason.ENGINE_MISMATCH, moved))
+    if situation.barred is not None:
+        return forgetting.refused(situation, situation.barred)
     observation = situation.observation
     match observation:
         case NotAsked():
@@ -67,6 +78,8 @@ def _live(situation: Situation) -> Decision:
             return failures.decide(situation, observation)
         case Absent():
             return rules.instead(situation) or absent.decide(situation, observation)
+        case Observed() if _without_its_parent(situation):
+            return _unasked(situation)
         case Observed():
             return _present(situation, observation)
 
@@ -88,6 +101,16 @@ def _unasked(situation: Situation) -> Decision:
         unknown = Verdict("Unknown" if exists else "False", waiting.reason, waiting.message)
         conditions[ConditionType.AVAILABLE] = Keep(unknown)
     return Decision(conditions)
+
+
+def _without_its_parent(situation: Situation) -> bool:
+    """Whether what was found may be of the right name and in somebody else's parent."""
+    resource = situation.resource
+    return (
+        resource.kind.lives_in_parent
+        and resource.status.external is None
+        and isinstance(situation.desired, Waiting)
+    )
 
 
 def _in_charge(situation: Situation, observed: Observed) -> bool:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from reco.api.resource import Resource
+from reco.api.tenancy import Tenancy
 from reco.api.vocabulary import DeletionPolicy, Reason
 
 # What is wanted --------------------------------------------------------------------------------
@@ -62,6 +63,10 @@ def _plain(value: object) -> object:
             return sorted(value)
         case _:
             return str(value)
+
+
+NEVER_APPLIED = digest("only observed")
+"""What is recorded as applied of an object that was only observed: it stands for no wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,8 @@ class EngineView:
     """Those of them of which a repeated call may be carried out again, and be paid again."""
     goes_with_parent: frozenset[str] = frozenset()
     """Kinds that the engine can't delete alone."""
+    tenancy: Tenancy = field(default_factory=Tenancy)
+    """Who may do what with the class."""
     changes_any_time: bool = False
     """Whether what is still being made or moved can be changed again meanwhile."""
     keeps_data: bool = False
@@ -284,6 +291,13 @@ class Situation:
     """The resource that this one names as its parent."""
     related: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     """Other resources that some kinds look at, by kind, such as a solution's campaigns."""
+    barred: str | None = None
+    """Why the EngineClass lets nothing be done for the resource; None where it lets."""
+    owner: Resource | None = None
+    """Another living resource of the kind that stands for the observed object, by the object's
+    tags, or by what is recorded where it has none."""
+    owner_hidden: bool = False
+    """Whether such a resource may live in a namespace that this operator does not watch."""
     failures: int = 0
     """How many looks in a row have failed."""
     timing: Timing = Timing()

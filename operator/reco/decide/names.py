@@ -18,6 +18,7 @@ TAG_NAME = "reco.dev/name"
 TAG_UID = "reco.dev/uid"
 OWNERSHIP_TAGS = (TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID)
 
+_OWNER_PARTS = 3
 _KUBERNETES_NAME_LIMIT = 253
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -39,6 +40,16 @@ def mapped_name(key: Key) -> str:
     """Return the engine's name for a key, where no `externalName` is given."""
     name = f"{key.namespace}_{key.name}".replace(".", "__")
     return shorten(name, EXTERNAL_NAME_LIMIT)
+
+
+def has_own_name(resource: Resource) -> bool:
+    """Whether no other namespace can have derived a resource's external name.
+
+    The name of a resource in a namespace with a long name may be cut before the underscore.
+    """
+    name = external_name(resource)
+    derived = mapped_name(resource.key)
+    return name == derived or name.startswith(f"{resource.key.namespace}_")
 
 
 def shorten(name: str, limit: int) -> str:
@@ -92,6 +103,12 @@ def owner_in(tags: Mapping[str, str]) -> str | None:
     if TAG_CLUSTER not in tags:
         return None
     return "/".join(tags.get(tag, "") for tag in (TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME))
+
+
+def owner_key(text: str | None, kind: str) -> Key | None:
+    """Return the resource of a kind that `cluster/namespace/name` names, or None for no such."""
+    parts = (text or "").split("/")
+    return Key(kind, parts[1], parts[2]) if len(parts) == _OWNER_PARTS and all(parts) else None
 
 
 def user_tags(tags: Mapping[str, str]) -> dict[str, str]:

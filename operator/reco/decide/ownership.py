@@ -1,15 +1,16 @@
 """Ownership: whose an external object is, and whether we may take it.
 
-What somebody else owns is never touched until a person says so (`adoptionPolicy: Adopt` for what
-nobody has marked, the annotation `reco.dev/adopt-from` for what another resource has marked).
+What somebody else owns is never touched. What nobody has marked is adopted by
+`adoptionPolicy: Adopt`, and what another resource has marked by the annotation
+`reco.dev/adopt-from`, where the EngineClass or the present owner lets: see `decide.tenancy`.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from reco.api.vocabulary import ANNOTATION_ADOPT_FROM, AdoptionPolicy, Reason
-from reco.decide import names
-from reco.decide.model import Desired, Observed, Situation
+from reco.api.vocabulary import ANNOTATION_RELEASE_TO, AdoptionPolicy, Reason
+from reco.decide import handover, names, owners, tenancy
+from reco.decide.model import NEVER_APPLIED, Desired, Observed, Situation
 
 _CLOCK_SKEW = timedelta(minutes=5)
 
@@ -25,33 +26,41 @@ class Foreign:
 def foreign(situation: Situation, observed: Observed) -> Foreign | None:
     """Return why `observed` is not ours to change, or None when it is, or may be taken."""
     resource = situation.resource
-    recorded = resource.status.external
+    adopts = _policy(situation) is AdoptionPolicy.ADOPT
     if observed.tags is None:
-        if recorded is not None and recorded.arn == observed.id:
-            return None
-        return _without_tags(situation, observed)
-    owner = names.owner_in(observed.tags)
-    ours = f"{situation.identity.cluster}/{resource.key.namespace}/{resource.key.name}"
-    same_uid = observed.tags.get(names.TAG_UID) == resource.uid
-    if owner == ours and (same_uid or _policy(situation) is not AdoptionPolicy.NEVER):
-        return None
+        held = _recorded(situation, observed) and situation.owner is None
+        return None if held else _without_tags(situation, observed)
+    owner = owners.owner_named(situation, observed)
     if owner is None:
-        if recorded is not None and recorded.arn == observed.id:
+        if _recorded(situation, observed) and (_was_in_sync(situation) or not adopts):
             return None  # somebody took our tags off; putting them back is drift repair
-        return None if _policy(situation) is AdoptionPolicy.ADOPT else _unmarked(observed)
-    if resource.annotations.get(ANNOTATION_ADOPT_FROM) == owner:
-        return None
-    if owner == ours:
+        return _unmarked(situation, observed)
+    if owner == owners.identity_of(resource.key, situation.identity):
+        same_uid = observed.tags.get(names.TAG_UID) == resource.uid
+        if same_uid or _policy(situation) is not AdoptionPolicy.NEVER:
+            return None
         return Foreign(
             Reason.NAME_CONFLICT,
             f"{observed.name} exists already and spec.adoptionPolicy is 'Never': allow"
             " 'AdoptOrCreate', or set spec.externalName",
         )
-    return Foreign(
-        Reason.OWNED_ELSEWHERE,
-        f"{observed.name} belongs to {owner} (cluster/namespace/name): set spec.externalName, or"
-        f" to take it over annotate {ANNOTATION_ADOPT_FROM}={owner}",
-    )
+    return _marked_by(situation, observed, owner)
+
+
+def provably_ours(situation: Situation, observed: Observed) -> bool:
+    """Whether an object may be deleted for its resource.
+
+    It carries the resource's marks, or was once in sync with its spec, or was made for it. What was
+    only found under a name, which may have been mistyped, is none of these.
+    """
+    owner = names.owner_in(observed.tags) if observed.tags is not None else None
+    if owner is not None:
+        return owner == owners.identity_of(situation.resource.key, situation.identity)
+    if not _recorded(situation, observed):
+        return _made_by_us(situation, observed)
+    made = situation.resource.status.external.creation_time is None  # recorded by our own call
+    untagged_part = observed.tags is None and situation.resource.kind.lives_in_parent
+    return made or untagged_part or _was_in_sync(situation) or _made_by_us(situation, observed)
 
 
 def _policy(situation: Situation) -> AdoptionPolicy:
@@ -59,32 +68,79 @@ def _policy(situation: Situation) -> AdoptionPolicy:
     return AdoptionPolicy.NEVER if spec is None else spec.adoption_policy
 
 
-def _unmarked(observed: Observed) -> Foreign:
+def _recorded(situation: Situation, observed: Observed) -> bool:
+    recorded = situation.resource.status.external
+    return recorded is not None and recorded.arn == observed.id
+
+
+def _was_in_sync(situation: Situation) -> bool:
+    applied = situation.resource.status.applied
+    return applied is not None and applied.digest != NEVER_APPLIED
+
+
+def _made_by_us(situation: Situation, observed: Observed) -> bool:
+    """Whether the recorded intent of a call is what made an object."""
+    intent = situation.resource.status.intent
+    return (
+        intent is not None
+        and intent.name == observed.name
+        and observed.created >= intent.time - _CLOCK_SKEW
+    )
+
+
+def _marked_by(situation: Situation, observed: Observed, owner: str) -> Foreign | None:
+    """Judge an object that another resource stands for."""
+    if situation.resource.annotations.get(ANNOTATION_RELEASE_TO) == owner:
+        return Foreign(
+            Reason.OWNED_ELSEWHERE,
+            f"{observed.name} was handed over to {owner} (cluster/namespace/name): delete this"
+            " resource, which leaves the object alone, or remove its annotation"
+            f" {ANNOTATION_RELEASE_TO} once it is handed back",
+        )
+    if tenancy.taken_with_parent(situation, owner):
+        return None
+    refusal = handover.may_not_take(situation, observed.name, owner)
+    return None if refusal is None else Foreign(Reason.OWNED_ELSEWHERE, refusal)
+
+
+def _unmarked(situation: Situation, observed: Observed) -> Foreign | None:
+    """Judge an object that nobody has marked."""
+    allowed = tenancy.may_adopt_unmarked(situation)
+    if _policy(situation) is AdoptionPolicy.ADOPT and allowed:
+        return None
+    exists = f"{observed.name} exists already and nobody marked it as ours"
+    if allowed:
+        return Foreign(
+            Reason.NAME_CONFLICT,
+            f"{exists}: set spec.adoptionPolicy to 'Adopt' to take it, or set spec.externalName",
+        )
+    engine = situation.engine
     return Foreign(
         Reason.NAME_CONFLICT,
-        f"{observed.name} exists already and nobody marked it as ours: set spec.adoptionPolicy to"
-        " 'Adopt' to take it, or set spec.externalName",
+        f"{exists}, and EngineClass {engine.class_name if engine is not None else ''} does not let"
+        f" namespace {situation.resource.key.namespace} adopt it (spec.tenancy.adoption): ask"
+        " whoever administers the class, or set spec.externalName to another name",
     )
 
 
 def _without_tags(situation: Situation, observed: Observed) -> Foreign | None:
     """Judge an object of a kind that takes no tags: by our own record, or by what it is."""
+    owner = owners.owner_named(situation, observed)
+    if owner is not None:
+        return _marked_by(situation, observed, owner)
+    if _made_by_us(situation, observed):
+        return None
     desired = situation.desired
-    intent = situation.resource.status.intent
-    made_by_us = (
-        intent is not None
-        and intent.name == observed.name
-        and observed.created >= intent.time - _CLOCK_SKEW
-    )
     same = isinstance(desired, Desired) and all(
         observed.fields.get(key) == value for key, value in desired.fields.items()
     )
-    policy = _policy(situation)
-    if made_by_us or policy is AdoptionPolicy.ADOPT:
+    if (
+        same
+        and _policy(situation) is AdoptionPolicy.ADOPT_OR_CREATE
+        and tenancy.may_adopt_unmarked(situation)
+    ):
         return None
-    if same and policy is AdoptionPolicy.ADOPT_OR_CREATE:
-        return None
-    return _unmarked(observed)
+    return _unmarked(situation, observed)
 
 
 def wanted_tags(situation: Situation, desired: Desired) -> dict[str, str]:

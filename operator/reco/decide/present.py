@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from reco.api.vocabulary import FINALIZER, ManagementPolicy, Reason
-from reco.decide import drift, names, ownership, pictures, refusals
+from reco.decide import drift, forgetting, names, ownership, pictures, refusals, tenancy
 from reco.decide.conditions import timestamp
 from reco.decide.decision import (
     AddFinalizer,
@@ -23,23 +23,40 @@ def decide(situation: Situation, observed: Observed) -> Decision:
     resource = situation.resource
     rules = RULES[resource.key.kind]
     observe_only = resource.spec.management_policy is ManagementPolicy.OBSERVE
-    if not observe_only:
+    if observe_only:
+        refusal = tenancy.may_not_observe(situation, observed)
+        if refusal is not None:
+            return forgetting.refused(situation, refusal)
+    else:
         foreign = ownership.foreign(situation, observed)
         if foreign is not None:
-            return Decision(pictures.stuck(situation, foreign.reason, foreign.message))
+            return Decision(
+                pictures.stuck(situation, foreign.reason, foreign.message),
+                status=forgetting.lost(situation),
+            )
         if FINALIZER not in resource.finalizers:
             return Decision(
                 pictures.creating(situation, Reason.PENDING, f"taking charge of {observed.name}"),
                 (AddFinalizer(),),
                 look_again=0.0,
             )
+        if _found_by_an_earlier_spec(situation, observed):
+            return Decision(
+                pictures.creating(
+                    situation, Reason.PENDING, "the spec has changed: looking what it speaks of now"
+                ),
+                status={"external": None, "intent": None},
+                look_again=0.0,
+            )
     # Of what could be made twice the intent stays: it says when lists are sure to show the first.
+    decision = _instead(situation, observed) or _by_state(situation, observed)
+    # Until it was once in sync the intent proves that what takes no tags was made for us.
+    settled = resource.kind.runs_to_completion or decision.status.get("applied") is not None
     status = {
         "external": _external_record(observed),
-        **({} if situation.repeatable else {"intent": None}),
+        **({"intent": None} if settled and not situation.repeatable else {}),
         **rules.details(situation, observed),
     }
-    decision = _instead(situation, observed) or _by_state(situation, observed)
     if observe_only:
         decision = replace(
             decision,
@@ -56,6 +73,23 @@ def _instead(situation: Situation, observed: Observed) -> Decision | None:
     marks = names.ownership_tags(situation.resource, situation.identity.cluster)
     missing = {key: value for key, value in marks.items() if observed.tags.get(key) != value}
     return replace(decision, actions=(TagExternal(observed, missing),)) if missing else decision
+
+
+def _found_by_an_earlier_spec(situation: Situation, observed: Observed) -> bool:
+    """Whether another object may be meant now: this one was found, and never was as wanted."""
+    resource, desired = situation.resource, situation.desired
+    status = resource.status
+    marks_known = isinstance(desired, Desired) and (
+        observed.tags is not None or desired.tags is None
+    )
+    return (
+        marks_known
+        and status.external is not None
+        and status.applied is None
+        and status.observed_generation != resource.generation
+        and not resource.kind.runs_to_completion
+        and not ownership.provably_ours(situation, observed)
+    )
 
 
 def _external_record(observed: Observed) -> dict[str, Any]:
@@ -127,6 +161,8 @@ def _failed(situation: Situation, observed: Observed) -> Decision:
     failed = pictures.stuck(situation, Reason.EXTERNAL_FAILURE, message, available="False")
     if not isinstance(desired, Desired):
         return Decision(failed)
+    if not ownership.provably_ours(situation, observed):
+        return Decision(failed)  # another's, under a mistyped name, is not deleted to be made anew
     record = refusals.record(desired, Reason.EXTERNAL_FAILURE, message)
     if resource.status.refusal is None:
         return Decision(failed, status={"refusal": record})

@@ -6,7 +6,13 @@ from typing import Protocol
 
 from reco.api.kinds import KINDS, ReferenceField
 from reco.api.resource import Key, Resource
-from reco.api.vocabulary import ANNOTATION_DEFAULT_CLASS, ConditionType, Reason
+from reco.api.vocabulary import (
+    ANNOTATION_ADOPT_FROM,
+    ANNOTATION_DEFAULT_CLASS,
+    ConditionType,
+    Reason,
+)
+from reco.decide import names
 from reco.decide.model import Waiting
 
 
@@ -37,6 +43,8 @@ class References:
     engine_class: Resource | None = None
     missing: Mapping[str, Key] = field(default_factory=dict)
     """Fields whose target does not exist, with what they name."""
+    releasing: Resource | None = None
+    """What the dataset group's annotation says it takes over from, if it lives."""
     siblings: Sequence[Resource] = ()
     """Other resources that an engine may need to know: see `Rules.complete`."""
 
@@ -80,7 +88,9 @@ def resolve(resource: Resource, lookup: Lookup) -> References:
         lineage.append(parent)
         here = parent
     engine_class = _parent(here, lookup) if _names_class(here) else None
-    return References(direct, tuple(lineage), engine_class, missing)
+    from_ = names.owner_key(here.annotations.get(ANNOTATION_ADOPT_FROM), here.key.kind)
+    releasing = lookup.get(from_) if from_ is not None and from_ != here.key else None
+    return References(direct, tuple(lineage), engine_class, missing, releasing)
 
 
 def parent_of(resource: Resource, references: References) -> Resource | None:

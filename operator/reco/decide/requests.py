@@ -1,10 +1,14 @@
 """What a person asks for beside the spec: to leave a resource alone, or to try again now."""
 
 from reco.api.resource import Resource
-from reco.api.vocabulary import ANNOTATION_PAUSED, ANNOTATION_RECONCILE
-from reco.decide import names
+from reco.api.vocabulary import (
+    ANNOTATION_PAUSED,
+    ANNOTATION_RECONCILE,
+    ANNOTATION_RELEASE_TO,
+)
+from reco.decide import names, owners
 from reco.decide.conditions import timestamp
-from reco.decide.model import Situation
+from reco.decide.model import Observed, Situation
 
 
 def pause_reason(situation: Situation) -> str | None:
@@ -12,12 +16,25 @@ def pause_reason(situation: Situation) -> str | None:
     resource = situation.resource
     if resource.spec is not None and resource.spec.suspend:
         return "spec.suspend is true"
+    taker = owners.offered_to(resource, situation.identity)
+    if taker is not None and not _taken(situation):
+        return (
+            f"annotation {ANNOTATION_RELEASE_TO} releases the object to {taker}, which has not"
+            " taken it yet: until then nothing of it is changed"
+        )
     value = resource.annotations.get(ANNOTATION_PAUSED, "false")
     if value in {"", "false"}:
         return None
     if value == "true":
         return f"annotation {ANNOTATION_PAUSED} is set"
     return None if value <= timestamp(situation.now) else f"annotation {ANNOTATION_PAUSED}: {value}"
+
+
+def _taken(situation: Situation) -> bool:
+    """Whether what was released is marked as another's now."""
+    seen = situation.observation
+    owner = owners.owner_named(situation, seen) if isinstance(seen, Observed) else None
+    return owner not in {None, owners.identity_of(situation.resource.key, situation.identity)}
 
 
 def token(resource: Resource) -> str | None:

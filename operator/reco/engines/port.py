@@ -84,7 +84,7 @@ class Engine(Protocol):
             resource: the resource.
             desired: what its object should be, or why that can't be said.
             fresh: whether to ask for everything anew, whatever is known.
-            tags: whether to read the tags, too, once the object is active.
+            tags: whether to read the tags, too, once the object is active or has failed.
         """
         ...
 

@@ -123,6 +123,11 @@ class KubernetesStore:
         answer = await self._api.request("GET", f"/api/v1/namespaces/{name}")
         return str(answer["metadata"]["uid"])
 
+    async def namespace_labels(self, name: str) -> Mapping[str, str]:
+        """Return the labels of a namespace."""
+        answer = await self._api.request("GET", f"/api/v1/namespaces/{name}")
+        return dict(answer["metadata"].get("labels") or {})
+
     async def _list(self, kind: str, path: str) -> Sequence[Resource]:
         found, _ = await requests.listed(self._api, path, kind=kind, api_version=API_VERSION)
         return [parse(slim(one)) for one in found]

@@ -4,14 +4,23 @@ Nothing is changed here. What the engine fails to tell is part of what was seen.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import ConditionType, ManagementPolicy
-from reco.decide import deletion, engine_class, placement, requests, runs, tags
+from reco.decide import (
+    deletion,
+    engine_class,
+    owners,
+    placement,
+    requests,
+    runs,
+    tags,
+    tenancy,
+)
 from reco.decide.decision import Decision
 from reco.decide.model import (
     Desired,
@@ -20,6 +29,7 @@ from reco.decide.model import (
     Identity,
     NotAsked,
     Observation,
+    Observed,
     Situation,
     Timing,
     Waiting,
@@ -48,6 +58,22 @@ class Engines(Protocol):
         ...
 
 
+class Namespaces(Protocol):
+    """What is known of namespaces."""
+
+    async def read(self, name: str) -> None:
+        """Read a namespace's labels, unless they are known; raises `StoreError`."""
+        ...
+
+    def labels(self, name: str) -> Mapping[str, str] | str:
+        """Return a namespace's labels as they were read last, or why they are not known."""
+        ...
+
+    def watched(self, name: str) -> bool:
+        """Whether this operator sees the resources of a namespace."""
+        ...
+
+
 class View(Lookup, Protocol):
     """What is looked at of the cache."""
 
@@ -68,20 +94,24 @@ class Looker:
     failures: Callable[[Key], int]
     """How often in a row a resource has failed."""
     timing: Timing
+    namespaces: Namespaces
+    """What is known of namespaces."""
 
     async def situation(self, resource: Resource) -> Situation:
         """Return what a decision about a resource with an external object may look at."""
         references = resolve(resource, self.cache)
         engine, desired = self._wanted(resource, references)
         view = engine.view if engine is not None else None
+        if view is not None and tenancy.needs_labels(view.tenancy):
+            await self.namespaces.read(resource.key.namespace)
         observation: Observation = NotAsked()
         asks = (
             deletion.asks_engine(resource, view)
             if resource.deleted is not None
-            else resource.spec is not None
+            else resource.spec is not None and self._barred(resource, view) is None
         )
         if engine is not None and asks:
-            observation = await _observed(resource, engine, desired)
+            observation = await _observed(resource, engine, desired, self.identity)
         return self._situation(resource, references, view, desired, observation)
 
     def renewed(self, situation: Situation, resource: Resource) -> Situation:
@@ -105,6 +135,7 @@ class Looker:
         desired: Wish,
         observation: Observation,
     ) -> Situation:
+        owner, hidden = self._owner(resource, observation)
         owned = self._children(resource)
         owned_keys = {child.key for child in owned}
         return Situation(
@@ -120,6 +151,9 @@ class Looker:
             ],
             parent=parent_of(resource, references),
             related=related(resource, references, self.cache),
+            barred=self._barred(resource, view),
+            owner=owner,
+            owner_hidden=hidden,
             failures=self.failures(resource.key),
             timing=self.timing,
         )
@@ -131,6 +165,23 @@ class Looker:
             if runs.is_run_of(resource, other):
                 owned.setdefault(other.key, other)
         return [owned[key] for key in sorted(owned)]
+
+    def _barred(self, resource: Resource, view: EngineView | None) -> str | None:
+        """Return why the class lets nothing be done for a resource, or None."""
+        if view is None or resource.deleted is not None:
+            return None
+        labels: Mapping[str, str] | str | None = None
+        if tenancy.needs_labels(view.tenancy):
+            labels = self.namespaces.labels(resource.key.namespace)
+        return tenancy.barred(resource, view, labels)
+
+    def _owner(self, resource: Resource, observation: Observation) -> tuple[Resource | None, bool]:
+        """Return the other resource that stands for what was seen, and whether it may be hidden."""
+        if not isinstance(observation, Observed):
+            return None, False
+        owner, namespace = owners.owner_of(resource, observation, self.identity, self.cache)
+        hidden = owner is None and namespace is not None and not self.namespaces.watched(namespace)
+        return owner, hidden
 
     async def engine_class(self, resource: Resource) -> Decision:
         """Ask what the engine of a class offers, and decide about the class."""
@@ -187,25 +238,35 @@ class Looker:
         misplaced = placement.misplaced(resource, references, self.cache, engine.view)
         if misplaced is not None:
             return misplaced
+        elsewhere = tenancy.builds_on_others(resource, references, engine.view)
+        if elsewhere is not None:
+            return elsewhere
         wanted = engine.desired(resource, completed)
         return (tags.problem(wanted) or wanted) if isinstance(wanted, Desired) else wanted
 
 
-async def _observed(resource: Resource, engine: Engine, desired: Wish) -> Observation:
+async def _observed(
+    resource: Resource, engine: Engine, desired: Wish, identity: Identity
+) -> Observation:
     try:
         return await engine.observe(
             resource,
             desired,
             fresh=requests.forced(resource),
-            tags=_tags_wanted(resource, desired),
+            tags=_tags_wanted(resource, desired, engine.view, identity),
         )
     except EngineError as error:
         log_failure(resource, error)
         return error.failure
 
 
-def _tags_wanted(resource: Resource, desired: Wish) -> bool:
-    """Whether tags must be read before it can be said that the wanted ones are there."""
+def _tags_wanted(resource: Resource, desired: Wish, view: EngineView, identity: Identity) -> bool:
+    """Whether tags must be read before it can be said that the wanted ones are there.
+
+    Or whose the object is by now, where that may have changed by somebody's word.
+    """
+    if owners.offered_to(resource, identity) or tenancy.observes_others(resource, view):
+        return True
     applied = resource.status.applied
     return (
         isinstance(desired, Desired)

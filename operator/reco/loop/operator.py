@@ -32,6 +32,7 @@ from reco.loop.key import KeyUnavailable, operator_key
 from reco.loop.kubernetes import KubernetesLease, KubernetesStore
 from reco.loop.lease import Lease, LeaseLost
 from reco.loop.metrics import Metrics
+from reco.loop.namespaces import Namespaces
 from reco.loop.queue import WorkQueue
 from reco.loop.reconciler import Reconciler
 from reco.loop.routing import connect
@@ -246,6 +247,9 @@ class Operator:
             identity=Identity(self._cluster),
             clock=partial(datetime.now, UTC),
             fence=self._lease.valid if self._lease is not None else lambda: True,
+            namespaces=Namespaces(
+                self._store, asyncio.get_running_loop().time, settings.namespaces
+            ),
             timing=settings.timing,
             jitter=partial(random.uniform, *_JITTER),
         )

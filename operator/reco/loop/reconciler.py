@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from time import monotonic
 from typing import Any, Protocol
 
 from reco.api.resource import Key, Resource
@@ -29,6 +30,7 @@ from reco.loop import looking
 from reco.loop.acting import Actor, FenceLost, IntentLost
 from reco.loop.confirming import Confirmer, Known, Outdated
 from reco.loop.looking import Engines, Looker
+from reco.loop.namespaces import Namespaces
 from reco.loop.status import patch
 from reco.loop.store import Store
 
@@ -72,6 +74,7 @@ class Reconciler:
         identity: who we are, for ownership tags.
         clock: the time in UTC.
         fence: whether this process may still change things in an engine.
+        namespaces: what is known of namespaces; left out, all are watched.
         timing: the periods of decisions.
         jitter: a factor around 1 that spreads looks.
     """
@@ -86,6 +89,7 @@ class Reconciler:
         identity: Identity,
         clock: Callable[[], datetime],
         fence: Callable[[], bool],
+        namespaces: Namespaces | None = None,
         timing: Timing = DEFAULT_TIMING,
         jitter: Callable[[], float] = lambda: 1.0,
     ) -> None:
@@ -96,7 +100,8 @@ class Reconciler:
         self._clock = clock
         self._timing = timing
         self._jitter = jitter
-        self._looker = Looker(cache, engines, identity, clock, queue.failures, timing)
+        namespaces = namespaces or Namespaces(store, monotonic)
+        self._looker = Looker(cache, engines, identity, clock, queue.failures, timing, namespaces)
         self._confirmer = Confirmer(store, cache, self._looker)
         self._actor = Actor(store, cache, self._looker, self._confirmer, clock, fence)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from reco.api.kinds import KINDS
 from reco.api.resource import Key, Resource
 from reco.api.vocabulary import GROUP
+from reco.decide.owners import counterparts
 from reco.decide.references import Lookup, target_of, targets
 from reco.decide.rules import onlookers
 from reco.loop.cache import Cache
@@ -97,7 +98,11 @@ def _same(before: Resource, after: Resource) -> bool:
 
 
 def _around(resource: Resource, lookup: Lookup) -> Iterator[Key]:
-    """Yield those that a resource refers to, its owners, and siblings that look at it."""
+    """Yield those that a resource refers to, its owners, and siblings that look at it.
+
+    Also whom it hands its object over to, or takes one from, in whatever namespace.
+    """
+    yield from (key for key in counterparts(resource) if lookup.get(key) is not None)
     for target in targets(resource):
         if lookup.get(target) is not None:
             yield target

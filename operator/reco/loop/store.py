@@ -94,3 +94,12 @@ class Store(Protocol):
     async def namespace_uid(self, name: str) -> str:
         """Return the UID of a namespace."""
         ...
+
+    async def namespace_labels(self, name: str) -> Mapping[str, str]:
+        """Return the labels of a namespace.
+
+        Raises:
+            StoreForbidden: if the operator may not read it.
+            StoreNotFound: if there is none of this name.
+        """
+        ...

@@ -1,7 +1,8 @@
 """Whose a dataset group's files and keys are: one rule for wherever the group keeps anything.
 
-What another resource owns is left alone. A resource that was made anew under its old name, as from
-Git in an empty cluster, is the same owner unless its adoption policy says otherwise.
+What another resource owns is left alone, unless the operator says that it may be taken over; whose
+word that needs is decided there, and never here. A resource that was made anew under its old name,
+as from Git in an empty cluster, is the same owner unless its adoption policy says otherwise.
 """
 
 from reco.workload.storage import Owner
@@ -22,9 +23,9 @@ def refusal(group: Group, found: Owner, what: str, apart: str) -> str | None:
         return None
     if name_of(found) != name_of(wanted):
         return (
-            f"{what} belongs to {name_of(found)} (cluster/namespace/name): to take it over, "
-            f"annotate the DatasetGroup reco.dev/adopt-from={name_of(found)}; else set its "
-            f"spec.externalName, or {apart} in its EngineClass"
+            f"{what} belongs to {name_of(found)} (cluster/namespace/name), which has not released "
+            f"it to {name_of(wanted)}: ask its owner or, if it is gone, whoever administers the "
+            f"EngineClass; or set another spec.externalName, or {apart} in the EngineClass"
         )
     if group.adopt_own:
         return None

@@ -265,7 +265,7 @@ def test_every_kind_is_clean_and_small_enough_to_apply(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_what_the_engine_refused_can_be_edited_unless_it_is_a_job_or_an_engine(kind: Kind) -> None:
+def test_what_never_was_in_sync_can_be_edited_unless_a_job_or_class(kind: Kind) -> None:
     schema = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     spec_rules = schema["properties"]["spec"].get("x-kubernetes-validations", [])
     strict = [rule for rule in spec_rules if "oldSelf" in rule["rule"]]
@@ -275,9 +275,11 @@ def test_what_the_engine_refused_can_be_edited_unless_it_is_a_job_or_an_engine(k
     assert bool(strict) == (kind.name in from_the_start)
     assert bool(once_made) == (kind.name not in from_the_start)
     for rule in once_made:
-        assert rule["rule"].startswith("!has(oldSelf.status) || !has(oldSelf.status.external) || (")
+        assert rule["rule"].startswith(
+            "!has(oldSelf.status) || !has(oldSelf.status.external) || !has(oldSelf.status.applied)"
+        )
         assert rule["fieldPath"].startswith(".spec")
-        assert "once the external object is made" in rule["message"]
+        assert "once the external object was in sync" in rule["message"]
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)

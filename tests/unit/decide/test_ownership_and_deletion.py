@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reco.api.tenancy import Tenancy
 from reco.api.vocabulary import DeletionPolicy
 from reco.decide import names
 from reco.decide.decision import (
@@ -47,6 +48,11 @@ BEFORE_US = {
     names.TAG_UID: "an-earlier-life",
 }
 
+OBSERVING = replace(
+    ENGINE,
+    tenancy=Tenancy.model_validate({"adoption": [{"namespaces": ["shop"], "observe": True}]}),
+)
+
 POLICY_TABLE = [
     ({}, "AdoptOrCreate", "NameConflict"),
     ({}, "Adopt", "adopted"),
@@ -79,24 +85,6 @@ def test_r6_what_stands_under_our_name_is_taken_only_as_the_table_says(
         assert shown(campaign, decision)["Ready"] == f"False/{outcome}"
 
 
-def test_r6_a_person_can_say_whose_object_to_take_over() -> None:
-    annotations = {"reco.dev/adopt-from": "cluster-2/shop/thing"}
-    campaign = resource("Campaign", annotations=annotations)
-
-    decision = decide(situation(campaign, observation=observed(campaign, WANTED, tags=THEIRS)))
-
-    assert [type(action) for action in decision.actions] == [TagExternal]
-
-
-def test_r6_the_refusal_says_what_to_annotate() -> None:
-    campaign = resource("Campaign")
-
-    decision = decide(situation(campaign, observation=observed(campaign, WANTED, tags=THEIRS)))
-
-    message = written(campaign, decision)["conditions"][0]["message"]
-    assert "reco.dev/adopt-from=cluster-2/shop/thing" in message
-
-
 def test_r6_without_tags_only_an_identical_object_is_adopted() -> None:
     schema = resource("Schema")
     there = observed(schema, WANTED, tags=None)
@@ -122,7 +110,7 @@ def test_observe_changes_nothing_whatever_differs() -> None:
         campaign, WANTED, tags=THEIRS, fields={**WANTED.fields, "minProvisionedTPS": 9}
     )
 
-    decision = decide(situation(campaign, observation=there))
+    decision = decide(situation(campaign, engine=OBSERVING, observation=there))
 
     assert decision.actions == ()
     picture = shown(campaign, decision)
@@ -132,10 +120,11 @@ def test_observe_changes_nothing_whatever_differs() -> None:
     assert "Reconciling" not in picture, "nothing is being carried out"
 
 
-def test_others_can_build_on_what_is_only_observed_whoever_owns_it() -> None:
+def test_others_can_build_on_what_may_be_observed_whoever_owns_it() -> None:
     group = resource("DatasetGroup", spec={"managementPolicy": "Observe"}, finalizers=())
+    there = observed(group, WANTED, tags=THEIRS)
 
-    decision = decide(situation(group, observation=observed(group, WANTED, tags=THEIRS)))
+    decision = decide(situation(group, engine=OBSERVING, observation=there))
 
     assert shown(group, decision)["Ready"] == "True/InSync"
     assert usable(resource("DatasetGroup", status=written(group, decision)))

@@ -121,3 +121,14 @@ def test_the_last_of_a_class_to_go_wakes_the_class_it_never_named(
 ) -> None:
     of_default_class = body("DatasetGroup", "unnamed", spec={}, status={"engineClassName": "aws"})
     assert "aws" in woken(cache, of_default_class, None)
+
+
+def test_a_release_wakes_whoever_may_take_over(cache: Cache, body: Callable[..., Body]) -> None:
+    taker = body("Campaign", "taker")
+    taker["metadata"]["namespace"] = "bank"
+    cache.replace(parse(taker))
+    before, after = body("Campaign", "campaign", 1), body("Campaign", "campaign", 2)
+    after["metadata"]["annotations"] = {"reco.dev/release-to": "c/bank/taker"}
+
+    assert "taker" in woken(cache, before, after)
+    assert "taker" in woken(cache, after, before), "and when the word is taken back"

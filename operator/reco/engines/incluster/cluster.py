@@ -81,6 +81,7 @@ class Cluster:
         self.api = api
         self._selector = f"{LABEL_CLASS}={engine_class}"
         spaces = tuple(namespaces) or ("",)
+        self._spaces = frozenset(spaces)
         self._followed = [(kind, namespace) for kind in WATCHED for namespace in spaces]
         self._objects: dict[ObjectKey, Manifest] = {}
         self._by_owner: dict[str, set[ObjectKey]] = {}
@@ -106,9 +107,17 @@ class Cluster:
         """Return an object as the view has it."""
         return self._objects.get(key)
 
-    def owned(self, owner: str) -> list[Manifest]:
-        """Return the objects that carry an owner's label, sorted."""
-        return [self._objects[key] for key in sorted(self._by_owner.get(owner, ()))]
+    def watches(self, namespace: str) -> bool:
+        """Whether the objects of a namespace are seen."""
+        return not self._spaces.isdisjoint({"", namespace})
+
+    def owned(self, namespace: str, owner: str) -> list[Manifest]:
+        """Return the objects in a namespace that carry an owner's label, sorted.
+
+        Whoever may make objects in another namespace can give them any label.
+        """
+        keys = sorted(key for key in self._by_owner.get(owner, ()) if key.namespace == namespace)
+        return [self._objects[key] for key in keys]
 
     def of_kind(self, kind: str, namespace: str) -> list[Manifest]:
         """Return the objects of a kind in a namespace, sorted."""

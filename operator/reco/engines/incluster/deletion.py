@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 async def dataset(known: Known, resource: Resource, _: Observed) -> None:
     """Delete a dataset's data, unless another Dataset stands for the same, as after a new name."""
     namespace = resource.key.namespace
-    for one in known.cluster.owned(owner_label(resource.key)):
+    for one in known.cluster.owned(namespace, owner_label(resource.key)):
         if not pods.plays(one, "dataset"):
             continue
         same = [
@@ -48,7 +48,7 @@ async def snapshot(known: Known, resource: Resource, _: Observed) -> None:
     nothing, and goes with the dataset.
     """
     namespace = resource.key.namespace
-    for job in known.cluster.owned(owner_label(resource.key)):
+    for job in known.cluster.owned(namespace, owner_label(resource.key)):
         if job["kind"] != "Job" or not states.is_over(job):
             continue
         task = pods.task_of(job, ImportTask)

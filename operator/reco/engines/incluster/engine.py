@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Key, Resource
+from reco.api.tenancy import Tenancy
 from reco.decide import names
 from reco.decide.model import (
     MOVING,
@@ -71,12 +72,13 @@ class InClusterEngine:
         self._view = EngineView(
             class_name=engine_class.key.name,
             deletion_policy=engine_class.spec.deletion_policy,
+            tenancy=engine_class.spec.tenancy or Tenancy(),
             changes_any_time=True,
             keeps_data=True,
         )
         self._cluster = cluster
         self._known = Known(
-            Place(settings, self._view, cluster_id, credentials),
+            Place(settings, self._view, cluster_id, credentials, cluster.watches),
             cluster,
             Catalogs(cluster, credentials, time),
             time,
@@ -140,7 +142,7 @@ class InClusterEngine:
         self._owners[owner_label(resource.key)] = resource.key
         wanted = desired if isinstance(desired, Desired) else None
         with classed(f"Get{resource.key.kind}"):
-            objects = self._cluster.owned(owner_label(resource.key))
+            objects = self._cluster.owned(resource.key.namespace, owner_label(resource.key))
             main = await self._main(driver, wanted, objects)
         seen = Seen(resource, wanted, main, objects, fresh)
         if main is None and not await self._can_tell(driver, seen):
@@ -308,7 +310,7 @@ class InClusterEngine:
 
     def _objects_of(self, resource: Resource) -> list[Manifest]:
         """Return what was made for a resource; pods go with what made them."""
-        owned = self._cluster.owned(owner_label(resource.key))
+        owned = self._cluster.owned(resource.key.namespace, owner_label(resource.key))
         return [one for one in owned if one["kind"] != "Pod"]
 
     # Watching

@@ -32,7 +32,7 @@ _SMALL: Final = Resources(cpu="50m", memory="256Mi")
 _STORE: Final = Resources(cpu="100m", memory="512Mi")
 
 
-def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
+def dataset_group(resource: Resource, references: References, place: Place) -> Rendering:
     """Render a DatasetGroup; its catalog stands for the whole."""
     spec = resource.spec
     if spec.domain is not None:
@@ -45,7 +45,7 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
             " or the volume instead"
         )
     objects = [
-        _catalog(place, resource),
+        _catalog(place, resource, references),
         *_runtime(place, resource),
         *traffic.policies(place, resource),
     ]
@@ -67,7 +67,7 @@ def dataset_group(resource: Resource, _: References, place: Place) -> Rendering:
     return Rendered(objects, rolls=True, secrets=(token, password))
 
 
-def _catalog(place: Place, resource: Resource) -> dict[str, Any]:
+def _catalog(place: Place, resource: Resource, references: References) -> dict[str, Any]:
     environment = [
         *place.token_environment(resource),
         *place.storage_environment(),
@@ -82,7 +82,7 @@ def _catalog(place: Place, resource: Resource) -> dict[str, Any]:
         group=resource,
         arguments=("serve", "catalog"),
         task=CatalogTask(
-            group=place.claimant(resource),
+            group=place.claimant(resource, references),
             sources=place.sources(),
             online_store=store,
             port=PORT,

@@ -1,7 +1,7 @@
 """Where the engine works: the settings of its class, and what follows from them for every pod."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -14,8 +14,9 @@ from reco.api.vocabulary import (
     AdoptionPolicy,
     DeletionPolicy,
 )
-from reco.decide import deletion, names, runs
-from reco.decide.model import EngineView
+from reco.decide import deletion, handover, names, runs
+from reco.decide.model import EngineView, Identity
+from reco.decide.references import References
 from reco.engines.incluster.cluster import LABEL_CLASS, LABEL_OWNER
 from reco.engines.incluster.credentials import Credentials, fingerprint
 from reco.engines.incluster.objects import quantity
@@ -55,6 +56,8 @@ class Place:
     """The cluster id, for the mark of ownership in storage."""
     credentials: Credentials
     """What is derived for each group."""
+    watches: Callable[[str], bool] = lambda _namespace: True
+    """Whether the operator sees the resources of a namespace."""
 
     def labels(self, resource: Resource, role: str) -> dict[str, str]:
         """Return the labels of a resource's objects."""
@@ -109,13 +112,23 @@ class Place:
             ),
         )
 
-    def claimant(self, group: Resource) -> Group:
+    def claimant(self, group: Resource, references: References) -> Group:
         """Return the same for pods that claim what the group keeps: also what they may adopt."""
         policy = group.spec.adoption_policy if group.spec is not None else None
+        named = names.owner_key(group.annotations.get(ANNOTATION_ADOPT_FROM), group.key.kind)
+        adopt_from = handover.released_to_group(
+            group,
+            references.releasing,
+            self.view,
+            Identity(self.cluster),
+            hidden=named is not None
+            and references.releasing is None
+            and not self.watches(named.namespace),
+        )
         return self.group(group).model_copy(
             update={
                 "adopt_own": policy is not AdoptionPolicy.NEVER,
-                "adopt_from": group.annotations.get(ANNOTATION_ADOPT_FROM),
+                "adopt_from": adopt_from,
             }
         )
 

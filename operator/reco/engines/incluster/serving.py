@@ -150,7 +150,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
         group=group,
         arguments=("serve", "collector"),
         task=CollectorTask(
-            group=place.claimant(group),
+            group=place.claimant(group, references),
             tracking_id=tracking_id(resource),
             tracker=names.external_name(resource),
             online_store=store,
@@ -169,7 +169,7 @@ def event_tracker(resource: Resource, references: References, place: Place) -> R
         role="consumer",
         group=group,
         arguments=("serve", "consumer"),
-        task=ConsumerTask(group=place.claimant(group), online_store=store, port=PORT),
+        task=ConsumerTask(group=place.claimant(group, references), online_store=store, port=PORT),
         placement=place.settings.events,
         default=_EVENTS,
         environment=[*environment, *place.storage_environment()],

@@ -6,6 +6,7 @@ from typing import Any
 
 from reco.api.engine_class import PersonalizeSettings
 from reco.api.resource import Key, Resource
+from reco.api.tenancy import Tenancy
 from reco.decide import names
 from reco.decide.model import (
     Absent,
@@ -78,6 +79,7 @@ class PersonalizeEngine:
             region=self._place.region,
             account=self._observer.account,
             deletion_policy=self._class.spec.deletion_policy,
+            tenancy=self._class.spec.tenancy or Tenancy(),
             unproven=UNPROVEN,
             repeatable=REPEATABLE,
             goes_with_parent=GOES_WITH_PARENT,

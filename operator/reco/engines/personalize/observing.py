@@ -22,6 +22,9 @@ from reco.engines.personalize.render import Place
 from reco.engines.personalize.wire import TRANSITIONAL, Answer, created, place_of, update_state
 from reco.engines.port import EngineError
 
+_TAGS_MATTER = frozenset({State.ACTIVE, State.FAILED})
+"""States in which something is done that depends on whose an object is."""
+
 
 class Observer:
     """Looks at the external objects of one engine, and watches them."""
@@ -158,7 +161,7 @@ class Observer:
         """Add tags and details."""
         observed = seen.observed
         read: dict[str, str] | None = None
-        if row.taggable and (swept or (tags and observed.state is State.ACTIVE)):
+        if row.taggable and (swept or (tags and observed.state in _TAGS_MATTER)):
             found = await self._asked(row, "ListTagsForResource", resourceArn=observed.id)
             read = {tag["tagKey"]: tag["tagValue"] for tag in found.get("tags", ())}
         if swept or observed.id not in self._sweep_due:

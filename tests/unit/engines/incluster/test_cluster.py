@@ -113,3 +113,12 @@ def test_a_view_that_fell_over_looks_again_when_it_is_run_again() -> None:
         return again
 
     assert len(asyncio.run(scenario())) == 1  # the list says that the pod is gone
+
+
+def test_r14_a_label_that_another_namespace_copies_makes_nothing_ours() -> None:
+    ours, theirs = (seen("ConfigMap", version) for version in (2, 3))
+    theirs["metadata"] |= {"namespace": "evil", "uid": "2"}
+    cluster = Cluster(Watched("configmaps", ours, theirs), "in-cluster")
+
+    assert asyncio.run(told(cluster)) == 2
+    assert [one["metadata"]["uid"] for one in cluster.owned("shop", "campaign-1")] == ["1"]

@@ -1,12 +1,14 @@
 """What specs come to as objects, and whether a later look sees that they have changed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reco.api.in_cluster import InClusterSettings
 from reco.api.resource import Resource
-from reco.api.vocabulary import ANNOTATION_ADOPT_FROM
+from reco.api.tenancy import Tenancy
+from reco.api.vocabulary import ANNOTATION_ADOPT_FROM, ANNOTATION_RELEASE_TO
 from reco.decide.model import EngineView
 from reco.decide.references import References
 from reco.engines.incluster.credentials import Credentials
@@ -16,7 +18,7 @@ from reco.engines.incluster.place import Place
 from reco.engines.incluster.pods import plays, task_of
 from reco.engines.incluster.rendering import Rendered
 from reco.engines.incluster.serving import event_tracker
-from reco.workload.tasks import CollectorTask, ConsumerTask
+from reco.workload.tasks import CatalogTask, CollectorTask, ConsumerTask
 from tests.support.situations import resource
 
 GROUP = resource("DatasetGroup", "movies")
@@ -77,18 +79,72 @@ def test_r5_retain_leaves_what_serves_behind() -> None:
             assert within(retained[name], one) != retained[name]
 
 
-def test_who_writes_to_the_store_may_adopt_what_the_group_may() -> None:
-    handed_over = resource(
-        "DatasetGroup", "movies", annotations={ANNOTATION_ADOPT_FROM: "c/shop/movies"}
+THEIRS = resource("DatasetGroup", "films", namespace="bank")
+RELEASED = resource(
+    "DatasetGroup",
+    "films",
+    namespace="bank",
+    annotations={ANNOTATION_RELEASE_TO: "cluster-1/shop/movies"},
+)
+
+
+@pytest.mark.parametrize(
+    ("owner", "living", "class_says", "allowed"),
+    [
+        ("cluster-1/bank/films", RELEASED, {}, True),
+        ("cluster-1/bank/films", THEIRS, {}, False),
+        ("cluster-1/bank/films", THEIRS, {"fromClusters": ["cluster-1"]}, False),
+        ("cluster-1/bank/films", None, {}, False),
+        ("cluster-1/bank/films", None, {"fromClusters": ["cluster-1"]}, True),
+        ("dead/bank/films", RELEASED, {}, False),
+        ("dead/bank/films", THEIRS, {"fromClusters": ["dead"]}, True),
+        ("nonsense", None, {"fromClusters": ["cluster-1"]}, False),
+    ],
+)
+def test_r6_pods_take_over_what_the_owner_or_the_class_lets(
+    owner: str, living: Resource | None, class_says: dict[str, Any], *, allowed: bool
+) -> None:
+    group = resource("DatasetGroup", "movies", annotations={ANNOTATION_ADOPT_FROM: owner})
+    rules = [{"namespaces": ["shop"], **class_says}] if class_says else []
+    said = Tenancy.model_validate({"adoption": rules})
+    at = replace(place(), view=EngineView("in-cluster", tenancy=said))
+    of_group = References({}, releasing=living)
+    of_tracker = References({"datasetGroupRef": group}, lineage=(group,), releasing=living)
+
+    sorts: dict[str, type[CatalogTask | CollectorTask | ConsumerTask]] = {
+        "catalog": CatalogTask,
+        "collector": CollectorTask,
+        "consumer": ConsumerTask,
+    }
+    rendered = [
+        dataset_group(group, of_group, at),
+        event_tracker(resource("EventTracker"), of_tracker, at),
+    ]
+
+    told = [
+        task_of(one, sort).group.adopt_from
+        for objects in rendered
+        if isinstance(objects, Rendered)
+        for one in objects.fields().values()
+        for role, sort in sorts.items()
+        if isinstance(one, dict) and one.get("kind") == "Deployment" and plays(one, role)
+    ]
+    assert told == [owner if allowed else None] * 3
+
+
+def test_r6_pods_take_over_nothing_where_the_owner_may_live_unseen() -> None:
+    owner = "cluster-1/bank/films"
+    group = resource("DatasetGroup", "movies", annotations={ANNOTATION_ADOPT_FROM: owner})
+    said = Tenancy.model_validate(
+        {"adoption": [{"namespaces": ["*"], "fromClusters": ["cluster-1"]}]}
     )
-    objects = tracker(of=handed_over)
+    at = replace(
+        place(),
+        view=EngineView("in-cluster", tenancy=said),
+        watches=lambda namespace: namespace == "shop",
+    )
 
-    def told(role: str, sort: type[CollectorTask | ConsumerTask]) -> list[str | None]:
-        deployments = [one for name, one in objects.items() if name.startswith("Deployment/")]
-        return [task_of(one, sort).group.adopt_from for one in deployments if plays(one, role)]
-
-    assert told("collector", CollectorTask) == ["c/shop/movies"]
-    assert told("consumer", ConsumerTask) == ["c/shop/movies"]
+    assert at.claimant(group, References({})).adopt_from is None
 
 
 def test_the_store_of_a_long_name_leaves_room_for_what_its_pods_are_labelled_with() -> None:
