@@ -59,6 +59,19 @@ class Sabotage:
             else:
                 return
 
+    def retag(self) -> None:
+        """Change the users' tags of an object, or set one that nobody wants."""
+        kind = self.rng.choice(("DatasetGroup", "Dataset", "Solution", "Campaign"))
+        found = self.world.external(kind)
+        if not found:
+            return
+        arn, key = self.rng.choice(found).arn, self.rng.choice(("env", "cost", "team", "stray"))
+        tags = [{"tagKey": key, "tagValue": "somebody"}]
+        try:
+            self._call("TagResource", resourceArn=arn, tags=tags)
+        except ServiceError as error:
+            self.world.trace(f"somebody: refused: {error}")
+
     def hide_data(self) -> None:
         """Take a file away, and put it back after a while."""
         locations = sorted(self.world.bucket.objects)

@@ -143,6 +143,7 @@ class _Simulation:
                 (self._doom, 1),
                 (self.sabotage.recreate, 0.7),
                 (self.sabotage.hide_data, 0.7),
+                (self.sabotage.retag, 0.7),
                 (self.sabotage.set_clock, 0.4),
             )
             rng.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()

@@ -233,6 +233,18 @@ async def test_data_that_is_uploaded_after_the_manifest_is_imported(at: Played) 
     assert at.conditions(SOLUTION)["LastTrainingSucceeded"] == "True/Trained"
 
 
+@situation()
+async def test_an_import_that_a_person_asked_for_and_that_failed_counts_for_none(
+    at: Played,
+) -> None:
+    """It came before the first one; that one is due all the same."""
+    at.fail("CreateDatasetImportJob", "Input CSV is missing the following columns: [USER_ID]")
+    at.annotate(DATASET, ANNOTATION_RUN_NOW, "before anything else")
+    await asyncio.sleep(HOUR)
+    assert at.imports == 2
+    assert at.conditions(DATASET)["LastImportSucceeded"] == "True/Imported"
+
+
 # --- objects that come and go --------------------------------------------------------------------
 
 

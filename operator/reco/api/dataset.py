@@ -145,7 +145,10 @@ class ImportStatus(ApiModel):
     last_run_now: RunToken | None = None
     """Echo of the annotation `reco.dev/run-now`."""
     last_source: RunInput | None = None
-    """Digest of the source and the import spec that the newest job read."""
+    """Digest of the source and the import spec that the newest job read which counts: one that
+    ended well, or that no person asked for."""
+    last_source_run: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    """The number of that job."""
     run_number: int | None = Field(default=None, ge=0, le=2_147_483_647)
     """How many imports this dataset has started."""
     object_time: datetime | None = None

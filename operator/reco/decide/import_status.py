@@ -37,7 +37,9 @@ class History:
     source: str
     """What identifies the data to import: the spec, and what lies at the source."""
     last_source: str | None
-    """The same of the newest import; None where there was none."""
+    """The same of the newest import that counts; None where there was none."""
+    last_source_run: int
+    """The number of that import."""
     modified: datetime | None
     """When the newest file at the source was written, as far as it is known."""
     problem: str | None
@@ -82,6 +84,7 @@ def history_of(situation: Situation, observed: Observed) -> History:
     )
     plan = _plan(dataset)
     failed = outcomes.of(failures, RunTrigger.IMPORT)
+    last_source, last_source_run = _last_source(jobs, before)
     return History(
         jobs=jobs,
         proofs=proofs,
@@ -94,8 +97,9 @@ def history_of(situation: Situation, observed: Observed) -> History:
         ),
         plan=plan,
         number=runs.last_number(before.run_number if before is not None else None, jobs),
-        source=_source(dataset, observed.details.get("schema"), listed, before),
-        last_source=_last_source(jobs, before),
+        source=_source(dataset, observed.details.get("schema"), listed, last_source),
+        last_source=last_source,
+        last_source_run=last_source_run,
         modified=observed.details.get("source_modified"),
         problem=observed.details.get("source_problem"),
         seen=listed is not None,
@@ -116,9 +120,7 @@ def _plan(dataset: Resource) -> Schedule | None:
     return Schedule(spec.schedule, spec.time_zone)
 
 
-def _source(
-    dataset: Resource, schema: object, listed: str | None, before: ImportStatus | None
-) -> str:
+def _source(dataset: Resource, schema: object, listed: str | None, last: str | None) -> str:
     """Return what identifies the data to import: what is wanted, and what lies at the source.
 
     A source that can't be listed now counts as unchanged, so that a missing permission to list
@@ -128,21 +130,27 @@ def _source(
     if spec is None:
         return ""
     wanted = digest([spec.source.manifest(), spec.mode.value, schema])
-    last = before.last_source if before is not None else None
     if listed is None and last is not None and last.partition(":")[0] == wanted:
         return last
     return f"{wanted}:{listed or ''}"
 
 
-def _last_source(jobs: Sequence[Resource], before: ImportStatus | None) -> str | None:
-    """Return what the newest import read: the job says so, else the status."""
+def _last_source(jobs: Sequence[Resource], before: ImportStatus | None) -> tuple[str | None, int]:
+    """Return what the newest import that counts read, and its number: it says so, or the status.
+
+    One that a person asked for and that failed does not count: what is due is due all the same.
+    """
     recorded = before.last_source if before is not None else None
-    number = (before.run_number if before is not None else None) or 0
-    ours = [job for job in jobs if runs.is_ours(job)]
-    newest = max(ours, key=lambda job: (runs.number(job), runs.made(job)), default=None)
+    number = (before.last_source_run if before is not None else None) or 0
+    counting = [
+        job
+        for job in jobs
+        if runs.trigger_of(job) is RunTrigger.IMPORT or (runs.is_ours(job) and runs.good(job))
+    ]
+    newest = max(counting, key=lambda job: (runs.number(job), runs.made(job)), default=None)
     if newest is None or (recorded is not None and runs.number(newest) <= number):
-        return recorded
-    return runs.input_of(newest, recorded)
+        return recorded, number
+    return runs.input_of(newest, recorded), runs.number(newest)
 
 
 def holds(history: History, failed: FailedRun | None, now: datetime) -> bool:
@@ -164,14 +172,7 @@ def describe(situation: Situation, history: History) -> dict[str, Any]:
         if not history.same:
             dropped |= {"lastSuccessfulJob", "lastSuccessfulTime", "lastSuccessfulInput"}
         status = {key: value for key, value in before.manifest().items() if key not in dropped}
-    if history.same:
-        status["objectTime"] = timestamp(history.made)
-    if history.failures:
-        status["failures"] = [one.manifest() for one in history.failures]
-    if history.progress:
-        status["schedules"] = triggers.progress_manifest(history.progress)
-    if history.number:
-        status["runNumber"] = history.number
+    status |= _memory(history)
     if history.jobs:
         status["lastJob"] = history.jobs[0].key.name
     if history.good is not None:
@@ -182,6 +183,19 @@ def describe(situation: Situation, history: History) -> dict[str, Any]:
     if upcoming is not None:
         status["nextScheduleTime"] = timestamp(upcoming)
     return status
+
+
+def _memory(history: History) -> dict[str, Any]:
+    """Return what later decisions go by."""
+    memory: dict[str, Any] = {
+        "objectTime": timestamp(history.made) if history.same else None,
+        "failures": [one.manifest() for one in history.failures] or None,
+        "schedules": triggers.progress_manifest(history.progress),
+        "runNumber": history.number or None,
+    }
+    if history.last_source is not None:
+        memory |= {"lastSource": history.last_source, "lastSourceRun": history.last_source_run}
+    return {key: value for key, value in memory.items() if value is not None}
 
 
 def _identity(job: Resource) -> str:

@@ -102,12 +102,13 @@ def _start(situation: Situation, history: History) -> tuple[list[Action], dict[s
     if isinstance(trigger, triggers.Skip):
         return [], triggers.handled(history.progress, trigger.trigger, trigger.scheduled)
     status: dict[str, Any] = {
-        "lastSource": history.source,
         "runNumber": history.number + 1,
         "objectTime": timestamp(history.made),
     }
     if trigger.cause is runs.Cause.RUN_NOW:
         status["lastRunNow"] = trigger.asked
+    else:
+        status |= {"lastSource": history.source, "lastSourceRun": history.number + 1}
     if trigger.scheduled is not None:
         status |= triggers.handled(history.progress, RunTrigger.IMPORT, trigger.scheduled)
     job = {
