@@ -246,7 +246,7 @@ def test_r4_a_crash_at_any_await_of_a_retraining_pays_for_one(stage: Stage) -> N
             parent, token = await solution(world), secrets.token_hex(4)
             annotations = {ANNOTATION_RUN_NOW: token}
             await world.patch(parent, {"metadata": {"annotations": annotations}})
-            name = names.triggered_child(parent.name, token)
+            name = names.triggered_child(parent.name, f"1:{token}")
             version = Key("SolutionVersion", world.namespace, name)
             fuse, mark = Fuse(at, after), world.mark()
 

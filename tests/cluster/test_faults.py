@@ -128,9 +128,11 @@ def test_data_refused_by_the_call_shows_the_reason_and_is_imported_once_it_is_me
     assert "ITEM_ID" in condition(job, "Ready")["message"]
     assert says(job, "Stalled")
     assert condition(estate.watch.get("Dataset", "movies-interactions"), "Stalled")
-    for _ in range(3):
-        look_again(estate, "Dataset", "movies-interactions")
     assert len(estate.emulator.calls(estate.region, operation="CreateDatasetImportJob")) == 1
+    look_again(estate, "Dataset", "movies-interactions")
+    estate.watch.shows(
+        "Dataset", "movies-interactions", "LastImportSucceeded", "False/ExternalFailure"
+    )
 
     s3.upload(BUCKET, source, interactions())
     look_again(estate, "Dataset", "movies-interactions")
