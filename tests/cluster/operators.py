@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,7 +83,14 @@ class OperatorProcess(Process):
 class OperatorThread:
     """The whole operator in a thread with an event loop of its own; starts in no time."""
 
-    def __init__(self, kubeconfig: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        *,
+        now: Callable[[], datetime] | None = None,
+        **settings: Any,
+    ) -> None:
+        self._now = now
         self._settings = Settings(kubeconfig=kubeconfig, **{"lease": False, **QUICK, **settings})
         self._stop: Callable[[], object] = lambda: None
         self._started = threading.Event()
@@ -117,7 +125,7 @@ class OperatorThread:
             observer=metrics,
         )
         try:
-            operator = Operator(self._settings, engine_factory, api, metrics)
+            operator = Operator(self._settings, engine_factory, api, metrics, now=self._now)
             self._started.set()
             return await operator.run(stop)
         finally:

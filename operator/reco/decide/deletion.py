@@ -149,16 +149,19 @@ def _collected(situation: Situation) -> Decision | None:
 
     After a restore owner references hold UIDs of before. What names such an owner is deleted by
     Kubernetes, but nobody wants it gone: it is made again, under the parent that there is now.
-    Without a parent it is let go and nothing in the engine is touched.
+    For a moment it is not there at all. So the parent's status has to tell of it before, or the
+    parent would take what the run was started for as not done. Without a parent the run is let go
+    and nothing in the engine is touched.
     """
     run, parent = situation.resource, situation.parent
-    if not (run.kind.runs_to_completion and runs.is_ours(run) and run.owners):
-        return None
-    if parent is not None and any(owner.uid == parent.uid for owner in run.owners):
+    if not runs.collected(run, parent):
         return None
     message = "its owner is of before a restore: the external object is retained"
     if parent is None or parent.deleted is not None or run.spec is None:
         return Decision(pictures.deleting(situation, message), (RemoveFinalizer(),))
+    if not runs.told_by(parent, run):
+        waits = f"{message}; it is made again once the status of {parent.key} tells of it"
+        return Decision(pictures.deleting(situation, waits))
     return Decision(
         pictures.deleting(situation, f"{message}, and the resource is made again"),
         (RecreateResource(runs.remade(run, parent)),),

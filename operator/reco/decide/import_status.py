@@ -34,6 +34,8 @@ class History:
     """The schedule in force."""
     number: int
     """Of the newest import."""
+    token: str | None
+    """The `reco.dev/run-now` that was handled last."""
     source: str
     """What identifies the data to import: the spec, and what lies at the source."""
     last_source: str | None
@@ -97,6 +99,13 @@ def history_of(situation: Situation, observed: Observed) -> History:
         ),
         plan=plan,
         number=runs.last_number(before.run_number if before is not None else None, jobs),
+        token=triggers.handled_token(
+            dataset,
+            jobs,
+            recorded=before.last_run_now if before is not None else None,
+            recorded_number=before.run_number if before is not None else None,
+            taken_over=before is None and any(runs.is_ours(job) for job in jobs),
+        ),
         source=_source(dataset, observed.details.get("schema"), listed, last_source),
         last_source=last_source,
         last_source_run=last_source_run,
@@ -192,6 +201,7 @@ def _memory(history: History) -> dict[str, Any]:
         "failures": [one.manifest() for one in history.failures] or None,
         "schedules": triggers.progress_manifest(history.progress),
         "runNumber": history.number or None,
+        "lastRunNow": history.token,
     }
     if history.last_source is not None:
         memory |= {"lastSource": history.last_source, "lastSourceRun": history.last_source_run}

@@ -86,15 +86,10 @@ def _baseline(history: History) -> dict[str, Any]:
 def _start(situation: Situation, history: History) -> tuple[list[Action], dict[str, Any]]:
     """Return the import to start, and the status it leaves."""
     dataset = situation.resource
-    spec, before = dataset.spec.import_, dataset.status.import_
+    spec = dataset.spec.import_
     if any(not runs.finished(job) and not runs.idle(job) for job in history.jobs):
         return [], {}
-    trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(
-        dataset,
-        history.jobs,
-        before.last_run_now if before is not None else None,
-        before.run_number if before is not None else None,
-    )
+    trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(dataset, history.token)
     if trigger is None and not spec.suspend:
         trigger = next(_due(situation, history), None)
     if trigger is None:

@@ -112,6 +112,46 @@ def details(situation: Situation, observed: Observed) -> Mapping[str, Any]:
     }
 
 
+def instead(situation: Situation) -> Decision | None:
+    """Return a campaign's own decision in place of the generic one, or None."""
+    return stopped(situation) or _unknown_version(situation)
+
+
+def _unknown_version(situation: Situation) -> Decision | None:
+    """Return what to show while nobody knows the version that a campaign serves, or None.
+
+    After a restore, and when an estate is rebuilt, a version may not have its resource yet. Until
+    the Solution has found all versions that the engine has, a campaign that was not in sync before
+    keeps what it serves: the versions that are known may be older.
+    """
+    resource, observed, solution = situation.resource, situation.observation, situation.parent
+    if resource.status.applied is not None or resource.spec.version.name is not None:
+        return None
+    if not isinstance(observed, Observed) or observed.state is not State.ACTIVE:
+        return None
+    serves = observed.details.get("serves")
+    versions = situation.related.get("SolutionVersion", ())
+    known = {v.status.external.arn for v in versions if v.status.external is not None}
+    if serves is None or serves in known or solution is None or _all_found(solution):
+        return None
+    message = (
+        f"{observed.name} serves {serves}, which has no SolutionVersion yet: waits until"
+        f" {solution.key} has found its versions in the engine"
+    )
+    return Decision(
+        pictures.waiting(situation, Reason.AWAITING_DEPENDENCY, message, exists=True),
+        look_again=situation.timing.busy,
+    )
+
+
+def _all_found(solution: Resource) -> bool:
+    """Whether a Solution has found all its versions in the engine, or looks for none."""
+    if solution.spec is None or solution.spec.management_policy is ManagementPolicy.OBSERVE:
+        return True
+    training = solution.status.training
+    return training is not None and training.known_through is not None
+
+
 def stopped(situation: Situation) -> Decision | None:
     """Return what to do about a campaign that should not serve, or None for one that should.
 

@@ -128,7 +128,7 @@ RULES: dict[str, Rules] = {
     "Campaign": Rules(
         complete=rollout.choose_version,
         related={"SolutionVersion": "solutionRef"},
-        instead=rollout.stopped,
+        instead=rollout.instead,
         details=rollout.details,
     ),
     "EventTracker": Rules(

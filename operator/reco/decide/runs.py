@@ -16,6 +16,7 @@ from reco.api.vocabulary import (
     API_VERSION,
     GROUP,
     ConditionType,
+    ManagementPolicy,
     Reason,
 )
 from reco.decide import names
@@ -194,6 +195,29 @@ def trigger_of(run: Resource) -> RunTrigger | None:
 def last_number(recorded: int | None, runs: Iterable[Resource]) -> int:
     """Return the number of the newest run there was, as the status and the runs tell."""
     return max([recorded or 0, *map(number, runs)])
+
+
+def collected(run: Resource, parent: Resource | None) -> bool:
+    """Whether garbage collection deletes a run because it names an owner of before a restore."""
+    return (
+        run.deleted is not None
+        and run.kind.runs_to_completion
+        and is_ours(run)
+        and bool(run.owners)
+        and (parent is None or all(owner.uid != parent.uid for owner in run.owners))
+    )
+
+
+def told_by(parent: Resource, run: Resource) -> bool:
+    """Whether a parent's status tells of a run, or the parent starts none.
+
+    What the status tells of is not started again, even where the run is gone.
+    """
+    if parent.spec is not None and parent.spec.management_policy is ManagementPolicy.OBSERVE:
+        return True
+    status = parent.status
+    told = getattr(status, "training", None) or getattr(status, "import_", None)
+    return told is not None and (told.run_number or 0) >= number(run)
 
 
 def owner_reference(parent: Resource) -> dict[str, Any]:

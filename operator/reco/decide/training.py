@@ -20,6 +20,7 @@ from reco.decide.decision import Action, CreateResource, Decision
 from reco.decide.inputs import Input
 from reco.decide.model import Desired, ExternalVersion, Observed, Situation, State
 from reco.decide.training_history import (
+    LIVE,
     MODES,
     History,
     failed_input,
@@ -27,8 +28,6 @@ from reco.decide.training_history import (
     holds,
     newest_full,
 )
-
-_LIVE = frozenset({State.ACTIVE, State.CREATING, State.RUNNING})
 
 
 def orchestrate(situation: Situation, decision: Decision) -> Decision:
@@ -106,9 +105,11 @@ def _adopt(
     resource = situation.resource
     before = resource.status.training
     through: datetime | None = before.known_through if before is not None else None
+    if any(runs.collected(version, resource) for version in versions):
+        return [], through  # they are made again; one that is not, for a crash, is adopted then
     known_ids = {v.status.external.arn for v in versions if v.status.external is not None}
     known_names = {names.external_name(v) for v in versions}
-    newest = [v for v in external if v.state in _LIVE]
+    newest = [v for v in external if v.state in LIVE]
     newest = newest[: resource.spec.successful_versions_history_limit]
     unknown = [
         (version, version.name)
@@ -161,17 +162,12 @@ def _start(
     situation: Situation, history: History
 ) -> tuple[list[Action], dict[str, Any], str | None]:
     """Return the training to start, the status it leaves, and what training waits for."""
-    solution, before = situation.resource, situation.resource.status.training
+    solution = situation.resource
     if not isinstance(situation.desired, Desired) or history.input is None:
         return [], {}, getattr(situation.desired, "message", None)
     if history.running is not None:
         return [], {}, None
-    trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(
-        solution,
-        history.versions,
-        before.last_run_now if before is not None else None,
-        before.run_number if before is not None else None,
-    )
+    trigger: triggers.Trigger | triggers.Skip | None = triggers.run_now(solution, history.token)
     if trigger is None and solution.spec.training.owner is TrainingOwner.OPERATOR:
         if history.missing is not None and history.good is None:
             return [], {}, history.missing
@@ -248,7 +244,7 @@ def _first_is_due(history: History) -> bool:
 
     A version that somebody forgot on purpose stays forgotten: the status says that there was one.
     """
-    if history.good is not None or any(one.state in _LIVE for one in history.external):
+    if history.good is not None or any(one.state in LIVE for one in history.external):
         return False
     if outcomes.of(history.failures, RunTrigger.FULL) is not None:
         return False

@@ -14,12 +14,14 @@ from reco.api.solution import TrainingMode, TrainingOwner
 from reco.api.vocabulary import ConditionType
 from reco.decide import inputs, outcomes, runs, triggers
 from reco.decide.inputs import Input
-from reco.decide.model import Desired, ExternalVersion, Observed, Situation
+from reco.decide.model import Desired, ExternalVersion, Observed, Situation, State
 from reco.decide.references import usable
 from reco.decide.schedule import Schedule
 
 MODES = (RunTrigger.FULL, RunTrigger.UPDATE)
 """A full training goes before an update of the same time."""
+LIVE = frozenset({State.ACTIVE, State.CREATING, State.RUNNING})
+"""States of an external version that is trained, or in training."""
 FEWEST_INTERACTIONS = 1000
 """Interactions that a training needs at least, by the service's documentation."""
 
@@ -38,6 +40,8 @@ class History:
     plans: Mapping[RunTrigger, Schedule]
     number: int
     """Of the newest training."""
+    token: str | None
+    """The `reco.dev/run-now` that was handled last."""
     input: Input | None
     """What a training would start from now; None while nothing can be wanted."""
     trained_on: Input | None
@@ -126,6 +130,13 @@ def history_of(
         ),
         plans=plans,
         number=runs.last_number(before.run_number if before is not None else None, versions),
+        token=triggers.handled_token(
+            solution,
+            versions,
+            recorded=before.last_run_now if before is not None else None,
+            recorded_number=before.run_number if before is not None else None,
+            taken_over=before is None and any(one.state in LIVE for one in external),
+        ),
         input=present,
         trained_on=trained_on,
         seen=streamed is not None or not _has_events(situation),

@@ -31,9 +31,11 @@ def describe(situation: Situation, history: History) -> dict[str, Any]:
     if history.same or good is not None:
         status["objectTime"] = timestamp(history.made)
     if before is not None:
-        kept = {"lastScheduleTime", "lastSkipped", "lastRunNow", "lastInput"}
+        kept = {"lastScheduleTime", "lastSkipped", "lastInput"}
         kept |= {"objectTime"} - status.keys()
         status |= {key: value for key, value in before.manifest().items() if key in kept}
+    if history.token is not None:
+        status["lastRunNow"] = history.token
     if history.trained_on is not None:
         status["lastInput"] = history.trained_on.text
     upcoming = [time for plan in history.plans.values() if (time := plan.next(situation.now))]

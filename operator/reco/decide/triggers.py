@@ -61,26 +61,47 @@ def token(resource: Resource) -> str | None:
     return None if asked is None else names.echo(asked)
 
 
-def run_now(
+def handled_token(
     resource: Resource,
     all_runs: Sequence[Resource],
+    *,
     recorded: str | None,
     recorded_number: int | None,
-) -> Trigger | None:
-    """Return the trigger of a `reco.dev/run-now` that was not handled yet.
+    taken_over: bool,
+) -> str | None:
+    """Return the `reco.dev/run-now` that was handled last; None where none was.
 
-    The newest run that was started so may be newer than the status that should tell of it.
+    Args:
+        resource: the parent.
+        all_runs: its runs.
+        recorded: the token that the parent's status names as handled last.
+        recorded_number: the number of the newest run that the status knows of.
+        taken_over: whether there is no status yet, but work that was done before. This is so after
+            a restore from a backup and when an estate is rebuilt from its manifests. A token that
+            stands there already was handled then, even if its run is pruned by now.
     """
-    asked = token(resource)
+    if taken_over:
+        return token(resource)
     started_so = [
         run
         for run in all_runs
         if run.annotations.get(runs.ANNOTATION_TRIGGER) == runs.Cause.RUN_NOW
     ]
     newest = max(started_so, key=runs.number, default=None)
-    handled = recorded
-    if newest is not None and runs.number(newest) > (recorded_number or 0):
-        handled = token(newest)
+    # The newest run may be newer than the status.
+    if newest is not None and (recorded is None or runs.number(newest) > (recorded_number or 0)):
+        return token(newest)
+    return recorded
+
+
+def run_now(resource: Resource, handled: str | None) -> Trigger | None:
+    """Return the trigger of a `reco.dev/run-now` that was not handled yet.
+
+    Args:
+        resource: the parent.
+        handled: the token that was handled last.
+    """
+    asked = token(resource)
     return None if asked is None or asked == handled else Trigger(runs.Cause.RUN_NOW, asked)
 
 

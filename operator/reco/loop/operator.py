@@ -108,23 +108,31 @@ class Operator:
         api: KubernetesAPI,
         metrics: Metrics,
         locked_out: asyncio.Future[None] | None = None,
+        *,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         """Wire everything; nothing is asked or started yet.
 
-        `locked_out` gets an error once there are no credentials of the API to be had any more.
+        Args:
+            settings: what the operator was started with.
+            engine_source: makes the engines of classes.
+            api: of the cluster to work in.
+            metrics: is told of everything.
+            locked_out: gets an error once there are no credentials of the API any more.
+            now: the time in UTC; left out, that of this machine.
         """
         self._locked_out: set[asyncio.Future[None]] = {locked_out} if locked_out else set()
         self._cluster = settings.cluster_id or ""
         self._key: bytes | KeyUnavailable = KeyUnavailable("the operator's key was not read yet")
         clock = asyncio.get_running_loop().time
-        now = partial(datetime.now, UTC)
+        self._now = now or partial(datetime.now, UTC)
         self._settings = settings
         self._api = api
         self._metrics = metrics
         self._queue = WorkQueue[Key](clock, backoff=settings.backoff, observer=metrics)
         self._cache = connect(self._queue, clock, changed=metrics.changed)
         self._store = KubernetesStore(
-            api, EventRecorder(api, settings.identity, now), settings.namespaces
+            api, EventRecorder(api, settings.identity, self._now), settings.namespaces
         )
         self._informer = Informer(
             self._cache, self._store, clock=clock, relist=settings.relist, missed=metrics.missed
@@ -148,7 +156,7 @@ class Operator:
                 # A restarted container has the name of the one that died, but not its lease.
                 f"{settings.identity}_{secrets.token_hex(4)}",
                 clock=clock,
-                now=now,
+                now=self._now,
                 timing=settings.lease_timing,
             )
         self._crds = InstalledCRDs(api)
@@ -245,7 +253,7 @@ class Operator:
             queue=self._queue,
             engines=self._engines,
             identity=Identity(self._cluster),
-            clock=partial(datetime.now, UTC),
+            clock=self._now,
             fence=self._lease.valid if self._lease is not None else lambda: True,
             namespaces=Namespaces(
                 self._store, asyncio.get_running_loop().time, settings.namespaces
