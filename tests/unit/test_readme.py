@@ -23,7 +23,9 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "benchmarks/README.md",
+    "docs/backup-and-restore.md",
     "docs/in-cluster.md",
+    "docs/runs.md",
     "docs/tenancy.md",
     "examples/switch-engine/README.md",
 )
@@ -58,11 +60,13 @@ def test_a_documented_command_exists_and_takes_its_arguments(command: str) -> No
             assert importlib.util.find_spec(module) is not None
         case ["uv", "run", "python", script, *arguments] if script.endswith(".py"):
             runpy.run_path(str(ROOT / script))["parser"]().parse_args(arguments)
-        case ["kubectl", "apply" | "delete", *arguments] if "-f" in arguments:
+        case ["kubectl", "apply" | "create" | "delete", *arguments] if "-f" in arguments:
             file = arguments[arguments.index("-f") + 1]
-            assert file == "estate.yaml" or (ROOT / file).exists()
-        case ["kubectl", "get" | "wait" | "annotate" | "delete", kind, *_]:
-            assert kind.partition("/")[0] in {
+            assert file in {"backup.yaml", "estate.yaml"} or (ROOT / file).exists()
+        case ["kubectl", "get", "namespace", "kube-system", *_]:
+            pass
+        case ["kubectl", "get" | "wait" | "annotate" | "delete", kinds, *_]:
+            assert set(kinds.partition("/")[0].split(",")) <= {
                 name for one in KINDS.values() for name in (one.singular, one.plural)
             }
         case ["kubectl", "taint", "node", _, taint]:
