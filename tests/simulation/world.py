@@ -218,7 +218,7 @@ class World:
             fast=rng.choice((10.0, 15.0)),
             slow=300.0,
             sweep=rng.choice((600.0, 1200.0)),
-            settle=rng.choice((60.0, 180.0)),
+            settle=rng.choice((120.0, 180.0)),
         )
         self.relist = rng.choice((180.0, 300.0))
         self.backoff_cap = rng.choice((60.0, 300.0))
@@ -231,7 +231,8 @@ class World:
             settings=Settings(
                 account=ACCOUNT,
                 refuse_repeated_version_names=rng.random() < 0.5,
-                list_lag=rng.choice((0.0, 0.0, 5.0, 45.0)),
+                # Long enough that another leader may list before the lists show what was made.
+                list_lag=rng.choice((0.0, 0.0, 5.0, 0.75 * self.polling.settle)),
                 page_size=rng.choice((2, 100)),
                 durations={
                     "DatasetImportJob": rng.uniform(20, 120),

@@ -315,6 +315,32 @@ def test_history_limits_never_prune_what_serves_served_or_is_pinned() -> None:
     assert pruned(decision) == {"sol-0", "sol-4"}
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("field", "outcome"),
+    [("successfulVersionsHistoryLimit", "True"), ("failedVersionsHistoryLimit", "False")],
+)
+def test_history_limits_keep_exactly_the_newest_so_many(
+    limit: int, field: str, outcome: str
+) -> None:
+    of = solution({field: limit}, lastInput="x")
+    ended = [
+        version(f"sol-{n}", of, outcome, made=CREATED - timedelta(days=n), number=9 - n)
+        for n in range(5)
+    ]
+
+    deleted = {a.key.name for a in decide(at(of, ended)).actions if isinstance(a, DeleteResource)}
+
+    assert deleted == {f"sol-{n}" for n in range(limit, 5)}
+
+
+def test_no_failed_version_is_kept_where_the_limit_is_none() -> None:
+    of = solution({"failedVersionsHistoryLimit": 0}, lastInput="x")
+    bad = version("sol-1", of, "False")
+
+    assert DeleteResource(bad.key, bad.uid) in decide(at(of, [bad])).actions
+
+
 def test_versions_made_by_hand_are_never_pruned() -> None:
     of = solution({"successfulVersionsHistoryLimit": 1}, lastInput="x")
     by_hand = [version(f"mine-{n}", resource("Solution", "other")) for n in range(4)]

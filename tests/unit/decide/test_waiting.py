@@ -1,38 +1,14 @@
 """What waits for something else: what it shows, and that what serves is not made to look busy."""
 
-from reco.api.resource import Key, Resource
 from reco.decide import references
 from reco.decide.lifecycle import decide
 from reco.decide.model import Waiting
 from reco.decide.rollout import choose_version
+from tests.support.lookup import Cluster
 from tests.support.situations import desired, observed, resource, settled_status, shown, situation
 
 WANTED = desired()
 MISSING = Waiting("Schema shop/interactions is being deleted")
-
-
-class Cluster:
-    """A lookup that knows a few resources."""
-
-    def __init__(self, *resources: Resource) -> None:
-        self._resources = {one.key: one for one in resources}
-
-    def get(self, key: Key) -> Resource | None:
-        return self._resources.get(key)
-
-    def all(self, kind: str, namespace: str | None = None) -> list[Resource]:
-        return [
-            one
-            for key, one in self._resources.items()
-            if key.kind == kind and namespace in {None, key.namespace}
-        ]
-
-    def referring(self, key: Key, kind: str | None = None) -> list[Resource]:
-        return [
-            one
-            for one in self._resources.values()
-            if key in references.targets(one) and kind in {None, one.key.kind}
-        ]
 
 
 def test_what_was_in_sync_stays_ready_and_idle_while_a_reference_is_gone() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -70,13 +70,40 @@ class LeadershipGoesWhileWaiting:
         return "arn"
 
 
+class EmptyEngine:
+    """An engine that has nothing, and makes whatever it is asked for."""
+
+    def __init__(self, unproven: Collection[str] = ()) -> None:
+        self.view = EngineView("personalize", region="eu-west-1", unproven=frozenset(unproven))
+        self.created: list[str] = []
+
+    def get(self, _engine_class: Resource) -> Any:
+        return self
+
+    def forget(self, key: Key) -> None:
+        """Do nothing."""
+
+    def desired(self, _resource: Resource, _references: References) -> Desired:
+        return Desired("shop_movies", {}, tags={})
+
+    async def observe(self, *_args: Any, **_options: Any) -> Absent:
+        return Absent()
+
+    async def turn(self) -> None:
+        """Let it go on at once."""
+
+    async def create(self, kind: str, _desired: Desired, _tags: dict[str, str]) -> str:
+        self.created.append(kind)
+        return "arn"
+
+
 class Bench:
     """A reconciler over a store in memory that holds a class and a dataset group."""
 
     key = Key("DatasetGroup", "shop", "movies")
 
     def __init__(self, engines: Any, fence: Callable[[], bool] = lambda: True) -> None:
-        server = MemoryStore(lambda: NOW, map(str, itertools.count()).__next__)
+        self.server = server = MemoryStore(lambda: NOW, map(str, itertools.count()).__next__)
         server.create_namespace("shop")
         queue = WorkQueue[Key](lambda: 0.0, rng=random.Random(0))
         self.cache = connect(queue, lambda: 0.0)
@@ -102,11 +129,24 @@ class Bench:
                 {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
             )
 
-    async def look(self) -> None:
+    async def hear(self) -> None:
+        """Bring the cache up to date."""
         for kind in ("EngineClass", "DatasetGroup"):
             for resource in await self.store.list(kind):
                 self.cache.replace(resource)
+
+    async def look(self) -> None:
+        await self.hear()
         await self.reconciler.reconcile(self.key)
+
+    async def look_late(self) -> dict[str, Any]:
+        """Look with news from before another replica wrote; return the status in the end."""
+        await self.hear()
+        self.server.patch_status(self.key, {"observedGeneration": 0}, None, "another replica")
+        await self.reconciler.reconcile(self.key)
+        body = self.server.get(self.key)
+        assert body is not None
+        return dict(body["status"])
 
     async def conditions(self) -> dict[str, str]:
         shown = await self.store.get(self.key)
@@ -131,4 +171,18 @@ def test_r12_who_loses_the_lease_while_waiting_for_a_turn_changes_nothing() -> N
     with pytest.raises(FenceLost):
         asyncio.run(bench.look())
 
+    assert engine.created == []
+
+
+def test_a_status_that_another_replica_has_written_since_is_left_alone() -> None:
+    engine = EmptyEngine()
+
+    assert asyncio.run(Bench(engine).look_late()) == {"observedGeneration": 0}
+    assert engine.created == ["DatasetGroup"], "what may be repeated is not held up"
+
+
+def test_r4_who_has_old_news_makes_no_call_that_must_not_be_repeated() -> None:
+    engine = EmptyEngine(unproven={"DatasetGroup"})
+
+    assert asyncio.run(Bench(engine).look_late()) == {"observedGeneration": 0}
     assert engine.created == []

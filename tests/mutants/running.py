@@ -1,0 +1,150 @@
+"""Runs tests against a copy of the checkout that a mutant has changed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tests.mutants.mutant import Mutant, StaleError
+
+_FAILED, _PASSED = 1, 0  # pytest's exit codes; any other means that the tests did not run
+_OPTIONS = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header")
+_SHOWN = 15
+
+
+class Fate(StrEnum):
+    """What became of a mutant."""
+
+    KILLED = "killed"
+    SURVIVED = "SURVIVED"
+    STALE = "STALE"
+    """The row no longer fits: neither noticed nor missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A fate and why."""
+
+    fate: Fate
+    text: str = ""
+
+
+def try_out(mutant: Mutant, root: Path) -> Verdict:
+    """Change a copy of the checkout, run the mutant's tests there, and judge."""
+    with scratch_copy(root) as copy:
+        try:
+            for edit in mutant.edits:
+                edit.apply(copy)
+            check_imports(copy, [edit.module for edit in mutant.edits])
+        except StaleError as error:
+            return Verdict(Fate.STALE, str(error))
+        code, output = run_tests(copy, mutant.tests, mutant.seconds)
+    return judge(mutant, code, output)
+
+
+def judge(mutant: Mutant, code: int | None, output: str) -> Verdict:
+    """Say what the end of the tests means.
+
+    Args:
+        mutant: what they ran against.
+        code: pytest's exit code; None where the time ran out.
+        output: what pytest printed.
+    """
+    if code is None:
+        return Verdict(Fate.KILLED, f"no end within {mutant.seconds} s")
+    if code == _PASSED:
+        return Verdict(Fate.SURVIVED, "all tests pass")
+    if code != _FAILED:
+        return Verdict(Fate.STALE, f"the tests did not run: {_end(output)}")
+    if mutant.says not in output:
+        return Verdict(Fate.SURVIVED, f"no test says {mutant.says!r}: {_end(output)}")
+    return Verdict(Fate.KILLED)
+
+
+def baseline(mutants: Sequence[Mutant], root: Path) -> str | None:
+    """Run all tests of some mutants without any; return what fails: it would notice nothing."""
+    limits = {test: mutant.seconds for mutant in mutants for test in mutant.tests}
+    with scratch_copy(root) as copy:
+        code, output = run_tests(copy, sorted(limits), sum(limits.values()))
+    return None if code == _PASSED else f"the tests fail without a mutant: {_end(output)}"
+
+
+@contextmanager
+def scratch_copy(root: Path) -> Iterator[Path]:
+    """Give a copy of all files that Git knows or would add, as they are now."""
+    listed = subprocess.run(
+        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    with tempfile.TemporaryDirectory(prefix="reco-mutant-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder).resolve()
+        for name in listed.split("\0"):
+            source, target = root / name, copy / name
+            if name and source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        yield copy
+
+
+def check_imports(copy: Path, modules: Sequence[str]) -> None:
+    """Make sure that the copy's modules are those that its tests import.
+
+    Raises:
+        StaleError: if another checkout would be tested.
+    """
+    code = (
+        "import importlib.util, sys\n"
+        "for name in sys.argv[1:]: print(importlib.util.find_spec(name).origin)"
+    )
+    found = subprocess.run(
+        (sys.executable, "-c", code, *modules),
+        cwd=copy,
+        env=_environment(copy),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    origins = [Path(line).resolve() for line in found.stdout.splitlines()]
+    if len(origins) != len(modules) or not all(one.is_relative_to(copy) for one in origins):
+        raise StaleError(f"not the copy is imported: {found.stdout}{_end(found.stderr)}")
+
+
+def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int | None, str]:
+    """Return pytest's exit code and output; None for the code where the time ran out."""
+    with subprocess.Popen(
+        (sys.executable, "-m", "pytest", *_OPTIONS, *tests),
+        cwd=copy,
+        env=_environment(copy),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return None, process.communicate()[0]
+    return process.returncode, output
+
+
+def _environment(copy: Path) -> dict[str, str]:
+    """Return variables by which the copy's code comes before the checkout's, in children too."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    path = os.pathsep.join((str(copy / "operator"), str(copy)))
+    return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _end(output: str) -> str:
+    return "\n".join(["", *output.rstrip().splitlines()[-_SHOWN:]])
