@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant, product
 _OWNERSHIP = "tests/unit/decide/test_ownership_and_deletion.py"
 _TRAINING = "tests/unit/decide/test_training.py"
 _COMPACTION = "tests/unit/serving/test_compaction.py"
+_STORAGE = "tests/unit/storage/test_storage.py"
 
 MUTANTS = (
     # --- what serves ------------------------------------------------------------------------------
@@ -94,7 +95,9 @@ MUTANTS = (
         harm="a group goes while campaigns still build on it",
         edits=(
             product(
-                "decide/deletion.py", "    if situation.dependents:\n", "    if not situation.now:\n"
+                "decide/deletion.py",
+                "    if situation.dependents:\n",
+                "    if not situation.now:\n",
             ),
         ),
         tests=(f"{_OWNERSHIP}::test_r5_nothing_is_deleted_while_somebody_still_refers_to_it",),
@@ -103,7 +106,9 @@ MUTANTS = (
         name="unsettled-absence-lets-go",
         harm="what was started a moment ago is left running, and nothing stands for it",
         edits=(
-            product("decide/deletion.py", "    if absent.settled:\n", "    if absent is not None:\n"),
+            product(
+                "decide/deletion.py", "    if absent.settled:\n", "    if absent is not None:\n"
+            ),
         ),
         tests=(_OWNERSHIP, "tests/simulation/test_paid_calls.py"),
     ),
@@ -132,7 +137,7 @@ MUTANTS = (
                 "",
             ),
         ),
-        tests=("tests/cluster/test_store.py",),
+        tests=("tests/cluster/test_store.py::test_only_the_resource_that_was_meant_is_deleted",),
     ),
     # --- statuses ---------------------------------------------------------------------------------
     Mutant(
@@ -169,7 +174,9 @@ MUTANTS = (
                 'body={"status": status_patch},',
             ),
         ),
-        tests=("tests/cluster/test_store.py",),
+        tests=(
+            "tests/cluster/test_store.py::test_a_stale_status_is_refused_and_a_fresh_one_merged",
+        ),
     ),
     Mutant(
         name="older-news-undo-a-write",
@@ -331,7 +338,7 @@ MUTANTS = (
                 "                path.read_bytes()\n",
             ),
         ),
-        tests=("tests/unit/storage/test_storage.py", "tests/unit/jobs/test_snapshots.py"),
+        tests=(f"{_STORAGE}::test_a_file_is_replaced_only_while_it_is_what_was_read[folder]",),
     ),
     Mutant(
         name="merged-sources-go-at-once",
@@ -343,7 +350,7 @@ MUTANTS = (
                 "        if merge.made <= now\n",
             ),
         ),
-        tests=(_COMPACTION,),
+        tests=(f"{_COMPACTION}::test_a_file_is_deleted_a_day_after_it_was_merged",),
     ),
     Mutant(
         name="manifest-before-the-model",
@@ -359,15 +366,23 @@ MUTANTS = (
 """,
             ),
         ),
-        tests=("tests/unit/jobs/test_train.py",),
+        tests=(
+            "tests/unit/jobs/test_train.py"
+            "::test_a_training_killed_at_any_stage_is_done_again_and_leaves_one_model",
+        ),
     ),
     Mutant(
         name="bad-rows-are-imported",
         harm="data that breaks its schema replaces good data",
         edits=(
-            product("jobs/importing.py", "    if findings.rejected:\n", "    if findings is None:\n"),
+            product(
+                "jobs/importing.py", "    if findings.rejected:\n", "    if findings is None:\n"
+            ),
         ),
-        tests=("tests/unit/jobs/test_import.py",),
+        tests=(
+            "tests/unit/jobs/test_import.py"
+            "::test_a_bad_row_refuses_the_import_and_says_which_row_and_what_is_allowed",
+        ),
     ),
     Mutant(
         name="late-import-replaces-a-newer-one",
@@ -379,7 +394,9 @@ MUTANTS = (
                 "",
             ),
         ),
-        tests=("tests/unit/jobs/test_import.py", "tests/unit/jobs/test_snapshots.py"),
+        tests=(
+            "tests/unit/jobs/test_import.py::test_an_import_that_ended_long_ago_does_not_come_back",
+        ),
     ),
     Mutant(
         name="damaged-model-serves",
@@ -391,6 +408,9 @@ MUTANTS = (
                 "    if not found:\n",
             ),
         ),
-        tests=("tests/unit/storage/test_storage.py",),
+        tests=(
+            f"{_STORAGE}"
+            "::test_a_large_file_goes_there_and_back_and_is_read_from_any_position[folder]",
+        ),
     ),
 )

@@ -17,7 +17,9 @@ MUTANTS = (
                 "        return None",
             ),
         ),
-        tests=(f"{_OWNERSHIP}::test_r6_what_stands_under_our_name_is_taken_only_as_the_table_says",),
+        tests=(
+            f"{_OWNERSHIP}::test_r6_what_stands_under_our_name_is_taken_only_as_the_table_says",
+        ),
     ),
     Mutant(
         name="owner-without-cluster",
@@ -112,7 +114,10 @@ MUTANTS = (
                 "    if found.namespace != wanted.namespace:\n",
             ),
         ),
-        tests=("tests/unit/storage/test_groups.py", "tests/serving/test_claiming.py"),
+        tests=(
+            "tests/unit/storage/test_groups.py"
+            "::test_the_first_claim_wins_and_may_be_repeated[folder]",
+        ),
     ),
     Mutant(
         name="catalog-deletes-for-anybody",
@@ -162,7 +167,7 @@ MUTANTS = (
                 "            except FileExistsError:\n                unfinished.replace(path)\n            except OSError as error:",
             ),
         ),
-        tests=(f"{_STORAGE}::test_only_the_first_of_many_writers_writes_what_was_absent",),
+        tests=(f"{_STORAGE}::test_only_the_first_of_many_writers_writes_what_was_absent[folder]",),
     ),
     Mutant(
         name="log-of-another-is-compacted",
@@ -174,6 +179,8 @@ MUTANTS = (
                 "        if read(self._files, self._places.owner, Owner) is None:",
             ),
         ),
-        tests=("tests/unit/serving/test_compaction.py::test_a_group_of_another_s_is_let_alone",),
+        tests=(
+            "tests/unit/serving/test_compaction.py::test_a_group_of_another_s_is_let_alone[folder]",
+        ),
     ),
 )

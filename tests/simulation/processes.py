@@ -43,9 +43,6 @@ T = TypeVar("T")
 WORKERS = 4
 LEASE = LeaseTiming(duration=60.0, renew_deadline=40.0, retry=10.0)
 """Slower than in a cluster, so that a seed is not mostly renewals."""
-PAID = frozenset({"CreateSolutionVersion", "CreateDatasetImportJob"})
-PAID_CRASHES = 20.0
-"""How much more often a process dies right before or after a call that costs money."""
 READ_TIMEOUT = 20.0
 """Seconds after which the client gives up waiting for the engine."""
 
@@ -217,8 +214,7 @@ class Process:
     def _dies(self, what: str) -> bool:
         if not self.alive:
             return False
-        chance = self.world.weather.crashes * (PAID_CRASHES if what in PAID else 1.0)
-        return self.world.fuse.blows(what) or self.rng.random() < chance
+        return self.world.fuse.blows(what) or self.rng.random() < self.world.weather.crashes
 
 
 class SimulatedClient:

@@ -9,7 +9,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from typing_extensions import override
 
 from tests.simulation.staged import Stage, estate, key
 from tests.simulation.world import Fuse
@@ -19,18 +18,6 @@ LAG = 150.0
 """Seconds for which lists lag: longer than another leader needs, and less than is waited for."""
 SETTLE = 180.0
 SOLUTION = key("Solution", "for-you")
-
-
-class AtCall(Fuse):
-    """Kills a process right before or right after it makes a call for the first time."""
-
-    def __init__(self, operation: str, *, after: bool) -> None:
-        super().__init__(left=2 if after else 1)
-        self.operation = operation
-
-    @override
-    def blows(self, what: str) -> bool:
-        return what == self.operation and super().blows(what)
 
 
 def forgetful() -> Stage:
@@ -58,7 +45,7 @@ def test_r4_a_process_that_dies_at_the_call_pays_once(*, after: bool) -> None:
     stage = forgetful()
 
     async def scenario(stage: Stage) -> None:
-        stage.world.fuse = AtCall(PAID, after=after)
+        stage.world.fuse = Fuse(2 if after else 1, only=PAID)
         stage.world.start("a")
         await trained_once(stage)
         assert stage.world.fuse.blown == PAID

@@ -90,10 +90,12 @@ class Fuse:
     """Points until the fuse blows; None while it is not set."""
     blown: str | None = None
     """The call at which it blew."""
+    only: str = ""
+    """The one operation that counts; empty: every one that has an effect."""
 
     def blows(self, what: str) -> bool:
         """Count one point, and say whether it is the one."""
-        if self.left is None or what.startswith(_NO_EFFECT):
+        if self.left is None or what.startswith(_NO_EFFECT) or self.only not in {"", what}:
             return False
         self.left -= 1
         if self.left:

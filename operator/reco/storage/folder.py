@@ -89,8 +89,7 @@ class FolderStore:
                     raise
                 # A file system without links: the writer is still one, a reader may meet it early.
                 try:
-                    with path.open("xb") as file:
-                        file.write(content)
+                    _write(path, content)
                 except FileExistsError:
                     return False
             _keep(path.parent)
@@ -165,7 +164,7 @@ class FolderStore:
         """Give the name to write to before a file gets its own, and the latter."""
         self._check_root()
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         unfinished = path.with_name(f".{secrets.token_hex(8)}{_PARTIAL}")
         try:
             yield unfinished, path
@@ -177,7 +176,7 @@ class FolderStore:
         """Keep other writers that lock a file away from it, and give its path."""
         self._check_root()
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         lock = path.with_name(f".{path.name}.lock{_PARTIAL}")
         while True:
             with lock.open("wb") as handle:
@@ -262,6 +261,15 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, so that the names of new ones outlive a crash, too."""
+    if folder.exists():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _keep(folder.parent)
 
 
 def _keep(folder: Path) -> None:
