@@ -146,8 +146,8 @@ MUTANTS = (
         edits=(
             product(
                 "loop/reconciler.py",
-                "patch_status(resource.key, change, resource.resource_version)",
-                "patch_status(resource.key, change, None)",
+                "            resource.key, change, resource.resource_version, dry_run=dry_run\n",
+                "            resource.key, change, None, dry_run=dry_run\n",
             ),
         ),
         tests=("tests/unit/loop/test_reconciler.py",),
@@ -256,6 +256,21 @@ MUTANTS = (
         tests=("tests/serving/test_events.py::test_events_become_history_and_log",),
     ),
     Mutant(
+        name="clients-clocks-are-believed",
+        harm="one event dated 2100 makes everything else old",
+        edits=(
+            product(
+                "serving/events.py",
+                "        sent_at=min(epoch_seconds(event.sentAt), now),",
+                "        sent_at=epoch_seconds(event.sentAt),",
+            ),
+        ),
+        tests=(
+            "tests/contract/serving/test_requests.py"
+            "::test_what_is_dated_later_than_it_came_counts_as_of_then",
+        ),
+    ),
+    Mutant(
         name="valkey-everysec",
         harm="acknowledged events of the last second are lost when a node fails",
         edits=(
@@ -298,8 +313,8 @@ MUTANTS = (
         edits=(
             product(
                 "storage/folder.py",
-                "        file.flush()\n        os.fsync(file.fileno())\n\n\ndef _keep",
-                "        file.flush()\n\n\ndef _keep",
+                "        file.flush()\n        os.fsync(file.fileno())\n",
+                "        file.flush()\n",
             ),
         ),
         tests=("tests/unit/storage/test_durability.py",),
@@ -390,12 +405,15 @@ MUTANTS = (
         edits=(
             product(
                 "jobs/snapshots.py",
-                '    if any(one.mode == "Full" and one.created > new.created for one in counting):\n        return list(counting)\n',
+                """    if any(one.mode == "Full" and one.since > new.since for one in counting):
+        return list(counting)
+""",
                 "",
             ),
         ),
         tests=(
-            "tests/unit/jobs/test_import.py::test_an_import_that_ended_long_ago_does_not_come_back",
+            "tests/unit/jobs/test_import.py"
+            "::test_what_was_asked_for_last_counts_whichever_ends_first",
         ),
     ),
     Mutant(

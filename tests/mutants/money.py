@@ -33,20 +33,53 @@ MUTANTS = (
         harm="a crash right after the call pays for a second training",
         edits=(
             product(
-                "loop/reconciler.py",
-                """                current = await self._actor.record_intent(current, action)
-            try:
-                written, more = await self._actor.act(current, action)
+                "loop/acting.py",
+                """        if isinstance(action, CreateExternal) and action.record_intent:
+            return await self._record_intent(resource, action)
+        return resource
 """,
-                """                pass
-            try:
-                written, more = await self._actor.act(current, action)
-                if isinstance(action, CreateExternal) and action.record_intent:
-                    written = await self._actor.record_intent(current, action)
+                "        return resource\n",
+            ),
+            product(
+                "loop/acting.py",
+                """                recorded = {"external": {"name": desired.name, "arn": id_}}
+""",
+                """                recorded = {"external": {"name": desired.name, "arn": id_}}
+                if action.record_intent:
+                    resource = await self._record_intent(resource, action)
 """,
             ),
         ),
         tests=("tests/simulation/test_paid_calls.py",),
+    ),
+    Mutant(
+        name="pruned-intent-is-not-missed",
+        harm="with CRDs of an older release every crash may pay for a second training",
+        edits=(
+            product(
+                "loop/acting.py",
+                '        if written.raw_status.get("intent") != intent:\n',
+                "        if written is None:\n",
+            ),
+        ),
+        tests=("tests/simulation/test_old_crds.py",),
+    ),
+    Mutant(
+        name="decisions-are-not-confirmed",
+        harm="what a user says while a call waits for its turn comes too late",
+        edits=(
+            product(
+                "loop/confirming.py",
+                "        if action not in lifecycle.decide(self.looker.renewed(situation, resource)).actions:\n",
+                "        if action is None:\n",
+            ),
+        ),
+        tests=(
+            "tests/simulation/test_waiting_calls.py"
+            "::test_a_finalizer_goes_by_the_policy_that_the_class_has_now",
+            "tests/simulation/test_waiting_calls.py"
+            "::test_an_update_heeds_a_pause_and_a_later_edit",
+        ),
     ),
     Mutant(
         name="lagging-lists-are-believed",
@@ -54,9 +87,11 @@ MUTANTS = (
         edits=(
             product(
                 "decide/absent.py",
-                """    if intent is not None and (not absent.settled or unlisted_for(situation) > 0):
+                """    if not situation.unproven:
+        return None
 """,
-                """    if intent is None and not absent.settled:
+                """    if situation.now:
+        return None
 """,
             ),
         ),
@@ -146,8 +181,8 @@ MUTANTS = (
         tests=(f"{_TRAINING}::test_r4_the_input_that_failed_is_not_trained_again_on_schedule",),
     ),
     Mutant(
-        name="by-hand-holds-the-schedule",
-        harm="one failed try by hand ends all scheduled trainings",
+        name="by-hand-holds-the-rest",
+        harm="one failed try by hand ends all trainings that nobody asks for",
         edits=(
             product(
                 "decide/runs.py",
@@ -157,7 +192,7 @@ MUTANTS = (
 """,
             ),
         ),
-        tests=(f"{_MONEY}::test_a_version_by_hand_that_failed_holds_no_schedule_back",),
+        tests=(f"{_TRAINING}::test_r4_a_try_by_hand_that_failed_holds_no_first_training_back",),
     ),
     Mutant(
         name="retries-without-end",
@@ -394,7 +429,18 @@ MUTANTS = (
         harm="a replica that lost the lease goes on paying",
         edits=(
             product(
-                "loop/acting.py", "        if not self.fence():", "        if self.fence is None:"
+                "loop/acting.py",
+                """        if not self.fence():
+            raise FenceLost
+        if isinstance(action, CreateExternal)""",
+                "        if isinstance(action, CreateExternal)",
+            ),
+            product(
+                "loop/acting.py",
+                """        if not self.fence():
+            raise FenceLost
+        log.info(""",
+                "        log.info(",
             ),
         ),
         tests=(

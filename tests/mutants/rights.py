@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant, product
 _OWNERSHIP = "tests/unit/decide/test_ownership_and_deletion.py"
 _FINDING = "tests/contract/personalize/test_finding.py"
 _STORAGE = "tests/unit/storage/test_storage.py"
+_SIGNING = "tests/contract/serving/test_signing.py"
 
 MUTANTS = (
     Mutant(
@@ -69,7 +70,7 @@ MUTANTS = (
             product(
                 "decide/lifecycle.py",
                 "        if was is not None and is_now is not None and was != is_now:",
-                "        if was is None and is_now is not None and was != is_now:",
+                "        if was is not None and is_now is None:",
             ),
         ),
         tests=(f"{_OWNERSHIP}::test_another_region_in_the_class_stops_everything_and_says_so",),
@@ -116,7 +117,7 @@ MUTANTS = (
         ),
         tests=(
             "tests/unit/storage/test_groups.py"
-            "::test_the_first_claim_wins_and_may_be_repeated[folder]",
+            "::test_whoever_differs_in_any_part_of_its_name_is_another[folder]",
         ),
     ),
     Mutant(
@@ -139,11 +140,26 @@ MUTANTS = (
         edits=(
             product(
                 "storage/locations.py",
-                "        if asked.startswith(root) or root.startswith(asked):",
-                "        if asked == root:",
+                "            if same_place(ours, s3, parts_of(key)):\n",
+                "            if ours.prefix == key:\n",
             ),
         ),
         tests=(f"{_STORAGE}::test_no_source_lies_where_groups_are_kept",),
+    ),
+    Mutant(
+        name="alias-of-the-storage",
+        harm="an import reads the data of another group under another name of the endpoint",
+        edits=(
+            product(
+                "storage/apart.py",
+                '            return source.get("/".join((*parts_of(self.prefix), key))) == ours',
+                '            return source.get("/".join((*parts_of(self.prefix), key))) is ours',
+            ),
+        ),
+        tests=(
+            "tests/unit/storage/test_apart.py"
+            "::test_r14_an_alias_of_the_endpoint_is_known_by_the_group_s_own_file",
+        ),
     ),
     Mutant(
         name="links-lead-out-of-the-volume",
@@ -182,5 +198,128 @@ MUTANTS = (
         tests=(
             "tests/unit/serving/test_compaction.py::test_a_group_of_another_s_is_let_alone[folder]",
         ),
+    ),
+    # --- what asks for a credential ---------------------------------------------------------------
+    Mutant(
+        name="any-token-opens-the-catalog",
+        harm="any pod reads and deletes a group's data",
+        edits=(
+            product(
+                "serving/catalog.py",
+                "        if not hmac.compare_digest(given, self._token):",
+                "        if not hmac.compare_digest(given, given):",
+            ),
+        ),
+        tests=(
+            "tests/serving/test_catalog.py::test_r14_without_the_token_nobody_learns_or_deletes",
+        ),
+    ),
+    Mutant(
+        name="any-signature-is-right",
+        harm="whoever knows an access key id signs in",
+        edits=(
+            product(
+                "serving/signing.py",
+                "        if not hmac.compare_digest(mac.hexdigest().encode(), signature):",
+                "        if len(mac.hexdigest().encode()) != len(signature):",
+            ),
+        ),
+        tests=(f"{_SIGNING}::test_what_was_changed_is_refused",),
+    ),
+    Mutant(
+        name="body-is-not-signed",
+        harm="somebody on the way changes what a client sends",
+        edits=(
+            product(
+                "serving/signing.py",
+                "        digest = hashlib.sha256(body).hexdigest().encode()\n",
+                """        digest = headers.get(
+            b"x-amz-content-sha256", hashlib.sha256(body).hexdigest().encode()
+        )
+""",
+            ),
+        ),
+        tests=(f"{_SIGNING}::test_the_body_must_be_signed",),
+    ),
+    Mutant(
+        name="signatures-last-for-ever",
+        harm="a request that was overheard once is sent again years later",
+        edits=(
+            product(
+                "serving/signing.py",
+                "        if -SKEW_SECONDS <= now - signed <= SKEW_SECONDS and stamp[:8] == date:",
+                "        if -SKEW_SECONDS <= now - signed and stamp[:8] == date:",
+            ),
+        ),
+        tests=(f"{_SIGNING}::test_a_skewed_clock_is_told_both_times",),
+    ),
+    Mutant(
+        name="taken-away-key-still-opens",
+        harm="a key that was taken out of the Secret works until the pod restarts",
+        edits=(
+            product(
+                "serving/signing.py",
+                "        if known is None or known.secret != self._secret_of(known.key_id) or _TOKEN in headers:",
+                "        if known is None or _TOKEN in headers:",
+            ),
+            product(
+                "serving/clients.py",
+                "        if client is None or (names and not client.may(operation, self._noun, names)):",
+                "        if client and names and not client.may(operation, self._noun, names):",
+            ),
+        ),
+        tests=(f"{_SIGNING}::test_keys_come_change_and_go_without_a_restart",),
+    ),
+    Mutant(
+        name="keys-are-not-limited",
+        harm="a key for one campaign opens all",
+        edits=(
+            product(
+                "serving/clients.py",
+                "        if client is None or (names and not client.may(operation, self._noun, names)):",
+                "        if client is None:",
+            ),
+        ),
+        tests=(f"{_SIGNING}::test_a_key_is_limited",),
+    ),
+    Mutant(
+        name="pods-may-call-anybody",
+        harm="a pod that was broken into reaches the whole cluster",
+        edits=(
+            product(
+                "engines/incluster/traffic.py",
+                'or ["Ingress", "Egress"]',
+                'or ["Ingress"]',
+            ),
+        ),
+        tests=(
+            "tests/unit/engines/incluster/test_traffic.py"
+            "::test_r14_every_pod_is_closed_in_both_directions_by_default",
+        ),
+    ),
+    # --- what clients send ------------------------------------------------------------------------
+    Mutant(
+        name="a-session-is-a-user",
+        harm="whoever names a session like a user writes and takes that user's history",
+        edits=(
+            product(
+                "serving/events.py",
+                "        return self.user or anonymous(self.session)",
+                "        return self.user or self.session",
+            ),
+        ),
+        tests=("tests/serving/test_events.py",),
+    ),
+    Mutant(
+        name="tags-of-others-are-removed",
+        harm="cost allocation tags that somebody set by hand vanish",
+        edits=(
+            product(
+                "decide/tags.py",
+                "    stale = sorted(_remembered(situation.resource) & observed.tags.keys() - all_.keys())",
+                "    stale = sorted(observed.tags.keys() - all_.keys())",
+            ),
+        ),
+        tests=("tests/simulation/test_tags.py::test_a_tag_of_somebody_else_stays",),
     ),
 )

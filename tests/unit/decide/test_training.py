@@ -175,6 +175,13 @@ def test_r4_the_input_that_failed_is_not_trained_again_on_schedule() -> None:
     assert shown(of, decision)["RunsHeld"] == "True/LastRunRefused"
 
 
+def test_r4_a_try_by_hand_that_failed_holds_no_first_training_back() -> None:
+    bad = [condition("Succeeded", "False", "ExternalFailure"), condition("Stalled", "True", "x")]
+    by_hand = resource("SolutionVersion", "try", status={"conditions": bad})
+
+    assert len(started(decide(at(solution(), [by_hand])))) == 1
+
+
 def test_new_data_mends_a_failed_training_without_anybody_asking() -> None:
     of = solution()
     failed = [version("sol-1", of, "False", input_=input_now())]

@@ -28,6 +28,14 @@ def test_the_first_claim_wins_and_may_be_repeated(store: ObjectStore) -> None:
     assert owner_in(store) == OWNER
 
 
+def test_whoever_differs_in_any_part_of_its_name_is_another(store: ObjectStore) -> None:
+    claim(store, group(OWNER))
+    for part in ("cluster", "namespace", "name"):
+        with pytest.raises(OwnedElsewhere, match="belongs to c/shop/movies"):
+            claim(store, group(OWNER.model_copy(update={part: "another"})))
+    assert owner_in(store) == OWNER
+
+
 def test_a_resource_made_anew_is_the_same_owner_unless_its_policy_is_never(
     store: ObjectStore,
 ) -> None:
