@@ -77,8 +77,7 @@ MUTANTS = (
         tests=(
             "tests/simulation/test_waiting_calls.py"
             "::test_a_finalizer_goes_by_the_policy_that_the_class_has_now",
-            "tests/simulation/test_waiting_calls.py"
-            "::test_an_update_heeds_a_pause_and_a_later_edit",
+            "tests/simulation/test_waiting_calls.py::test_an_update_heeds_a_pause_and_a_later_edit",
         ),
     ),
     Mutant(

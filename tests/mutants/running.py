@@ -5,7 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import venv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 from tests.mutants.mutant import Mutant, StaleError
 
 _FAILED, _PASSED = 1, 0  # pytest's exit codes; any other means that the tests did not run
-_OPTIONS = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header")
+_OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header")
 _SHOWN = 15
 
 
@@ -39,13 +41,14 @@ class Verdict:
 def try_out(mutant: Mutant, root: Path) -> Verdict:
     """Change a copy of the checkout, run the mutant's tests there, and judge."""
     with scratch_copy(root) as copy:
+        python = python_of(copy)
         try:
             for edit in mutant.edits:
                 edit.apply(copy)
-            check_imports(copy, [edit.module for edit in mutant.edits])
+            check_imports(python, copy, [edit.module for edit in mutant.edits])
         except StaleError as error:
             return Verdict(Fate.STALE, str(error))
-        code, output = run_tests(copy, mutant.tests, mutant.seconds)
+        code, output = run_tests(copy, mutant.tests, mutant.seconds, "-x")
     return judge(mutant, code, output)
 
 
@@ -72,6 +75,7 @@ def baseline(mutants: Sequence[Mutant], root: Path) -> str | None:
     """Run all tests of some mutants without any; return what fails: it would notice nothing."""
     limits = {test: mutant.seconds for mutant in mutants for test in mutant.tests}
     with scratch_copy(root) as copy:
+        python_of(copy)
         code, output = run_tests(copy, sorted(limits), sum(limits.values()))
     return None if code == _PASSED else f"the tests fail without a mutant: {_end(output)}"
 
@@ -96,7 +100,30 @@ def scratch_copy(root: Path) -> Iterator[Path]:
         yield copy
 
 
-def check_imports(copy: Path, modules: Sequence[str]) -> None:
+def python_of(copy: Path) -> Path:
+    """Make an interpreter that imports the copy's code, and all else from this environment.
+
+    Variables would not do: tests start processes without those of their own. The scripts beside the
+    interpreter are this environment's, but for the product's own.
+    """
+    home, here = copy / ".venv", Path(sys.executable).parent
+    venv.EnvBuilder(symlinks=True).create(home)
+    python = home / "bin" / "python"
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
+    ours = [copy / "operator", copy, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    (packages / "copy.pth").write_text("\n".join(map(str, ours)))
+    for script in here.iterdir():
+        target = python.with_name(script.name)
+        if script.name == "reco":
+            program = script.read_text().partition("\n")[2]
+            target.write_text(f"#!{python}\n{program}")
+            target.chmod(0o755)
+        elif not target.exists():
+            target.symlink_to(script)
+    return python
+
+
+def check_imports(python: Path, copy: Path, modules: Sequence[str]) -> None:
     """Make sure that the copy's modules are those that its tests import.
 
     Raises:
@@ -107,24 +134,26 @@ def check_imports(copy: Path, modules: Sequence[str]) -> None:
         "for name in sys.argv[1:]: print(importlib.util.find_spec(name).origin)"
     )
     found = subprocess.run(
-        (sys.executable, "-c", code, *modules),
-        cwd=copy,
-        env=_environment(copy),
-        check=False,
-        capture_output=True,
-        text=True,
+        (python, "-c", code, *modules), cwd="/", env={}, check=False, capture_output=True, text=True
     )
     origins = [Path(line).resolve() for line in found.stdout.splitlines()]
     if len(origins) != len(modules) or not all(one.is_relative_to(copy) for one in origins):
         raise StaleError(f"not the copy is imported: {found.stdout}{_end(found.stderr)}")
 
 
-def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int | None, str]:
+def run_tests(
+    copy: Path, tests: Sequence[str], seconds: float, *options: str
+) -> tuple[int | None, str]:
     """Return pytest's exit code and output; None for the code where the time ran out."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONPATH" and not name.startswith("PYTEST_")
+    }
     with subprocess.Popen(
-        (sys.executable, "-m", "pytest", *_OPTIONS, *tests),
+        (copy / ".venv/bin/python", "-m", "pytest", *_OPTIONS, *options, *tests),
         cwd=copy,
-        env=_environment(copy),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -137,13 +166,6 @@ def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int | N
                 os.killpg(process.pid, signal.SIGKILL)
             return None, process.communicate()[0]
     return process.returncode, output
-
-
-def _environment(copy: Path) -> dict[str, str]:
-    """Return variables by which the copy's code comes before the checkout's, in children too."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    path = os.pathsep.join((str(copy / "operator"), str(copy)))
-    return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _end(output: str) -> str:

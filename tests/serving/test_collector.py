@@ -13,6 +13,7 @@ from hack.valkey import ValkeyServer
 from reco.serving.collector import Collector, check
 from reco.serving.errors import ServiceError
 from reco.serving.history import Keys
+from reco.serving.http import Request
 from reco.serving.metrics import Metrics
 from reco.serving.online import connect
 from reco.workload.tasks import CollectorTask, Group, OnlineStore, Storage
@@ -89,7 +90,7 @@ def test_nothing_is_acknowledged_that_the_store_has_not(store: ValkeyServer, fau
     async def put() -> None:
         client = connect(OnlineStore(url=store.url), timeout=2)
         try:
-            await collector(store, client).put_events(EVENTS)
+            await collector(store, client).put_events(Request(EVENTS, ()))
         finally:
             await client.aclose()
 

@@ -196,6 +196,17 @@ def test_r5_the_finalizer_stays_until_the_engine_says_that_nothing_is_there() ->
     assert [type(action) for action in gone.actions] == [RemoveFinalizer]
 
 
+def test_r5_what_lists_may_not_show_yet_is_not_let_go() -> None:
+    version = resource("SolutionVersion", spec={"deletionPolicy": "Delete"}, deleted=True)
+
+    unsure = decide(situation(version, observation=Absent(settled=False)))
+    sure = decide(situation(version, observation=Absent()))
+
+    assert unsure.actions == ()
+    assert unsure.look_again is not None
+    assert sure.actions == (RemoveFinalizer(),)
+
+
 def test_r5_what_is_not_ours_survives_our_deletion() -> None:
     campaign = resource("Campaign", spec={"deletionPolicy": "Delete"}, deleted=True)
 

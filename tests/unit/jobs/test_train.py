@@ -20,7 +20,7 @@ from reco.recipes import load
 from reco.serving import metadata_files
 from reco.serving.compaction import LATE_SECONDS, Compaction
 from reco.serving.metrics import Metrics
-from reco.storage import ObjectStore, open_storage, read
+from reco.storage import ObjectStore, Unavailable, open_storage, read
 from reco.storage.versions import Pending, drop_version, pending_of
 from reco.workload.results import EXIT_RETRY, Result
 from reco.workload.storage import ANONYMOUS, EVENT_COLUMNS, RECORD_COLUMNS, VersionManifest
@@ -488,6 +488,21 @@ def started(name: str, given: TrainTask | ImportTask, log: Path) -> subprocess.P
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.usefixtures("data")
+def test_a_model_that_storage_does_not_take_makes_no_version(
+    job: Jobs, group: Group, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_store: ObjectStore, key: str, _path: Path) -> None:
+        raise Unavailable(f"{key} cannot be written")
+
+    with monkeypatch.context() as full:
+        full.setattr(type(store), "upload", refuse)
+        assert job("train", task(group)).outcome == "Unavailable"
+    assert stored(store) is None
+    digest = job("train", task(group)).details["artifact"]
+    assert artifacts(store) == [PLACES.artifact(digest)]
 
 
 @pytest.mark.parametrize("stage", ["reading interactions", "training", "writing"])
