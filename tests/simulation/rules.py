@@ -40,6 +40,7 @@ _KIND_OF_NOUN = {
     "campaign": "Campaign",
     "event-tracker": "EventTracker",
 }
+_OF_RUNS = {"CreateSolutionVersion": "solutionArn", "CreateDatasetImportJob": "datasetArn"}
 
 
 class Rules:
@@ -50,8 +51,9 @@ class Rules:
         world.observers.append(self)
         self.incarnations: Counter[tuple[str, str]] = Counter()
         """Resources that were ever made, by kind and external name."""
-        self.created: Counter[tuple[str, str]] = Counter()
-        """Creations that the engine carried out for an operator, likewise."""
+        self.created: Counter[tuple[str, str, float | None]] = Counter()
+        """Creations that the engine carried out for an operator, likewise, and of a run also by
+        when the object was made that it is of."""
         self.vanished: Counter[tuple[str, str]] = Counter()
         """Externals that were deleted, by whomever, or failed."""
         self.disturbed: dict[tuple[str, str], float] = {}
@@ -315,16 +317,23 @@ class Rules:
             return
         if not call.operation.startswith("Create") or isinstance(caller, str):
             return
-        self.created[kind, name] += 1
+        self.created[kind, name, self._born(call)] += 1
+        times = self.created[kind, name, self._born(call)]
         allowed = self.incarnations[kind, name] + self.vanished[kind, name]
-        if self.created[kind, name] > allowed:
+        if times > allowed:
             self.world.problem(
                 "R4",
-                f"{kind} {name} was made {self.created[kind, name]} times for"
+                f"{kind} {name} was made {times} times for"
                 f" {self.incarnations[kind, name]} resources",
             )
-        if kind == "SolutionVersion" and self.created[kind, name] > self.incarnations[kind, name]:
-            self.world.problem("R4", f"{name} was trained {self.created[kind, name]} times")
+        if kind == "SolutionVersion" and times > self.incarnations[kind, name]:
+            self.world.problem("R4", f"{name} was trained {times} times")
+
+    def _born(self, call: EngineCall) -> float | None:
+        """Return when the object was made that a run is of: what was done to one before is lost."""
+        of = call.parameters.get(_OF_RUNS.get(call.operation, ""))
+        found = self.world.emulator._world.store.get(of) if of is not None else None
+        return None if found is None else found.created
 
     def _subject(self, call: EngineCall) -> tuple[str, str]:
         if call.operation.startswith("Create"):
