@@ -3,6 +3,8 @@
 from tests.mutants.mutant import Mutant, product
 
 _OWNERSHIP = "tests/unit/decide/test_ownership_and_deletion.py"
+_TENANCY = "tests/unit/decide/test_tenancy.py"
+_TAKEN = "test_r6_what_another_owns_is_taken_by_the_owners_word_or_the_classs"
 _FINDING = "tests/contract/personalize/test_finding.py"
 _STORAGE = "tests/unit/storage/test_storage.py"
 _SIGNING = "tests/contract/serving/test_signing.py"
@@ -14,8 +16,8 @@ MUTANTS = (
         edits=(
             product(
                 "decide/ownership.py",
-                "        return None if _policy(situation) is AdoptionPolicy.ADOPT else _unmarked(observed)",
-                "        return None",
+                "    if _policy(situation) is AdoptionPolicy.ADOPT and allowed:\n",
+                "    if allowed:\n",
             ),
         ),
         tests=(
@@ -27,12 +29,105 @@ MUTANTS = (
         harm="two clusters with equal names share and delete one object",
         edits=(
             product(
-                "decide/ownership.py",
-                "    owner = names.owner_in(observed.tags)\n",
-                "    owner = names.owner_in({**observed.tags, names.TAG_CLUSTER: situation.identity.cluster})\n",
+                "decide/owners.py",
+                """    marked = names.owner_in(observed.tags) if observed.tags is not None else None
+    if marked is not None or situation.owner is None:
+""",
+                """    here = {**(observed.tags or {}), names.TAG_CLUSTER: situation.identity.cluster}
+    marked = names.owner_in(here) if observed.tags is not None else None
+    if marked is not None or situation.owner is None:
+""",
             ),
         ),
-        tests=(_OWNERSHIP,),
+        tests=(_OWNERSHIP, f"{_TENANCY}::{_TAKEN}"),
+    ),
+    Mutant(
+        name="takers-word-suffices",
+        harm="a namespace takes and deletes what another owns by an annotation of its own",
+        edits=(
+            product(
+                "decide/handover.py",
+                "        if owner.annotations.get(ANNOTATION_RELEASE_TO) != claim.me:\n",
+                "        if claim.adopt_from != claim.owner:\n",
+            ),
+        ),
+        tests=(f"{_TENANCY}::{_TAKEN}",),
+    ),
+    Mutant(
+        name="dead-clusters-are-anybodys",
+        harm="any namespace takes what another cluster owns",
+        edits=(
+            product(
+                "decide/handover.py",
+                "    elif not own and cluster not in given.from_clusters:\n",
+                "    elif not own and claim.adopt_from != claim.owner:\n",
+            ),
+        ),
+        tests=(f"{_TENANCY}::{_TAKEN}",),
+    ),
+    Mutant(
+        name="class-admits-everybody",
+        harm="a namespace that a class does not admit spends its money",
+        edits=(
+            product(
+                "decide/tenancy.py",
+                "    if not _may_use(view.tenancy, namespace, labels or {}):\n",
+                "    if namespace is None:\n",
+            ),
+        ),
+        tests=(f"{_TENANCY}::test_a_class_is_used_by_the_namespaces_that_it_admits",),
+    ),
+    Mutant(
+        name="any-external-name",
+        harm="a namespace names, and so takes, the objects of others",
+        edits=(
+            product(
+                "decide/tenancy.py",
+                "        or given.allows_name(name)\n",
+                "        or name\n",
+            ),
+        ),
+        tests=(f"{_TENANCY}::test_r6_a_namespace_uses_its_own_names_and_those_it_is_given",),
+    ),
+    Mutant(
+        name="anybody-observes",
+        harm="a namespace reads the tracking id of another's events",
+        edits=(
+            product(
+                "decide/tenancy.py",
+                'owner.startswith(f"{situation.identity.cluster}/{resource.key.namespace}/"):',
+                'owner.startswith(f"{situation.identity.cluster}/"):',
+            ),
+        ),
+        tests=(f"{_TENANCY}::test_r14_what_others_own_is_shown_where_the_class_lets",),
+    ),
+    Mutant(
+        name="anybody-builds-on-what-is-observed",
+        harm="a campaign serves the model of another namespace",
+        edits=(
+            product(
+                "decide/tenancy.py",
+                """            and found.spec.management_policy is ManagementPolicy.OBSERVE
+            and not names.has_own_name(found)
+""",
+                """            and found.spec.management_policy is None
+            and not names.has_own_name(found)
+""",
+            ),
+        ),
+        tests=(f"{_TENANCY}::test_r6_what_is_only_observed_is_built_on_where_the_class_lets",),
+    ),
+    Mutant(
+        name="mistyped-adoption-deletes",
+        harm="deleting a resource that was mistyped deletes a live campaign",
+        edits=(
+            product(
+                "decide/ownership.py",
+                "    return made or untagged_part or _was_in_sync(situation) or _made_by_us(situation, observed)\n",
+                "    return made or not made or untagged_part\n",
+            ),
+        ),
+        tests=(f"{_TENANCY}::test_r5_what_was_never_ours_is_left_alone_whatever_the_policy",),
     ),
     Mutant(
         name="others-are-deleted-with-ours",
