@@ -4,6 +4,7 @@
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.running import Fate, Verdict, baseline, try_out
+from tests.mutants.running import Fate, Verdict, baseline, end_all, try_out
 from tests.mutants.table import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,14 +41,20 @@ def _run(mutants: Sequence[Mutant], jobs: int) -> int:
     began = time.monotonic()
     _say(f"tests without a mutant, then {len(mutants)} mutants, {jobs} at a time")
     verdicts: dict[str, Verdict] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ThreadPoolExecutor(jobs) as pool:
         without = pool.submit(baseline, mutants, ROOT)
         waiting = {pool.submit(try_out, mutant, ROOT): mutant for mutant in mutants}
-        for number, done in enumerate(as_completed(waiting), start=1):
-            mutant, verdict = waiting[done], done.result()
-            verdicts[mutant.name] = verdict
-            _say(f"{number:3}/{len(mutants)} {mutant.name:34} {verdict.fate} {verdict.text}")
-        unhealthy = without.result()
+        try:
+            for number, done in enumerate(as_completed(waiting), start=1):
+                mutant, verdict = waiting[done], done.result()
+                verdicts[mutant.name] = verdict
+                _say(f"{number:3}/{len(mutants)} {mutant.name:34} {verdict.fate} {verdict.text}")
+            unhealthy = without.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
     bad = [one for one in mutants if verdicts[one.name].fate is not Fate.KILLED]
     for mutant in bad:
         _say(f"{verdicts[mutant.name].fate}: {mutant.name}: {mutant.harm}")

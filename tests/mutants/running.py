@@ -159,13 +159,29 @@ def run_tests(
         text=True,
         start_new_session=True,
     ) as process:
+        _RUNNING.add(process)
         try:
             output, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             return None, process.communicate()[0]
+        finally:
+            _RUNNING.discard(process)
     return process.returncode, output
+
+
+_RUNNING: set[subprocess.Popen[str]] = set()
+
+
+def end_all() -> None:
+    """End all tests that run: whoever waits for them goes on, and clears up."""
+    for process in list(_RUNNING):
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end(output: str) -> str:
