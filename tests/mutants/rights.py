@@ -135,8 +135,12 @@ MUTANTS = (
         edits=(
             product(
                 "decide/deletion.py",
-                "    if ownership.foreign(situation, observed) is not None:\n        return _gone(situation)\n",
-                "",
+                """    if ownership.foreign(situation, observed) is not None:
+        return _gone(situation)
+    if not ownership.provably_ours(situation, observed):
+""",
+                """    if observed.state is None:
+""",
             ),
         ),
         tests=(f"{_OWNERSHIP}::test_r5_what_is_not_ours_survives_our_deletion",),
