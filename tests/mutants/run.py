@@ -1,6 +1,7 @@
 """Applies mutants of the product one by one, and tells which of them no test notices.
 
-`scripts/mutants` runs this. Exit codes: 0 all killed, 1 some survived or no longer fit.
+`scripts/mutants` runs this. Exit codes: 0 all killed, 1 some survived or no longer
+fit, 130 interrupted.
 """
 
 import argparse
@@ -54,7 +55,8 @@ def _run(mutants: Sequence[Mutant], jobs: int) -> int:
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()
-            raise
+            _say("interrupted")
+            return 130
     bad = [one for one in mutants if verdicts[one.name].fate is not Fate.KILLED]
     for mutant in bad:
         _say(f"{verdicts[mutant.name].fate}: {mutant.name}: {mutant.harm}")
