@@ -120,7 +120,7 @@ def test_a_run_that_names_what_is_not_there_ends() -> None:
         for _ in range(10):
             await desk.look(VERSION)
         assert len(engine.calls) == 6
-        assert desk.conditions(VERSION)["Succeeded"] == "False/ExternalFailure"
+        assert desk.conditions(VERSION)["Succeeded"] == "False/TransientFailure"
         assert "intent" not in desk.status(VERSION)
 
     asyncio.run(scenario())

@@ -160,10 +160,12 @@ def _keep_accepted(reason: Reason, message: str) -> Keep:
     return Keep(Verdict("Unknown", reason, message))
 
 
-def _refused(situation: Situation, failure: Failure) -> Decision:
+def _refused(
+    situation: Situation, failure: Failure, of_job: Reason = Reason.EXTERNAL_FAILURE
+) -> Decision:
     """Show a call that the engine will refuse again until something is changed."""
     job = situation.resource.kind.runs_to_completion
-    reason = Reason.EXTERNAL_FAILURE if job else Reason.INVALID_SPEC
+    reason = of_job if job else Reason.INVALID_SPEC
     desired = situation.desired
     refusal = (
         refusals.record(desired, reason, failure.message) if isinstance(desired, Desired) else None
@@ -187,7 +189,8 @@ def _missing(situation: Situation, failure: Failure) -> Decision:
         message = f"the engine lacks what the call names: {failure.message}"
         return Decision(_held_up(situation, Reason.CREATING, message), retry=True)
     if situation.resource.kind.runs_to_completion:
-        return _refused(situation, failure)
+        # What is missing may come, so that the same spec may do.
+        return _refused(situation, failure, Reason.TRANSIENT_FAILURE)
     message = f"{failure.message} What the spec names is not there: correct it, or make that first."
     return Decision(
         pictures.rejected(situation, Reason.INVALID_SPEC, message),

@@ -100,6 +100,10 @@ _ACCESS = re.compile(
 """Words that blame permissions, which may come without a change of spec or data."""
 
 
+_NO_DATA = re.compile(r"\bdata location\b", re.IGNORECASE)
+"""Words that blame a place where nothing lies yet: `Invalid Data location.`"""
+
+
 def blames_input(reason: str | None) -> bool:
     """Whether a failure reason says that the same spec and data would fail again."""
     return (
@@ -173,6 +177,8 @@ def _class_of(code: str, message: str, status: int) -> ErrorClass:
     known = _CLASSES.get(code)
     if known is ErrorClass.INVALID and _ACCESS.search(message):
         return ErrorClass.ACCESS_DENIED  # `Insufficient privileges for accessing data in S3.`
+    if known is ErrorClass.INVALID and _NO_DATA.search(message):
+        return ErrorClass.NOT_FOUND
     if known is not None:
         return known
     return ErrorClass.TRANSIENT if status >= _SERVER_ERROR else ErrorClass.UNKNOWN
