@@ -346,8 +346,8 @@ MUTANTS = (
         edits=(
             product(
                 "decide/training.py",
-                "    newest = [v for v in external if v.state in _LIVE]",
-                "    newest = [v for v in external if v.state not in _LIVE]",
+                "    newest = [v for v in external if v.state in LIVE]",
+                "    newest = [v for v in external if v.state not in LIVE]",
             ),
         ),
         tests=(
