@@ -93,7 +93,6 @@ _KNOWN_TO_RUN = frozenset(
         Reason.QUEUED,
         Reason.TRAINING,
         Reason.IMPORTING,
-        Reason.AWAITING_DEPENDENCY,
         Reason.AWAITING_QUOTA,
         Reason.PAUSED,
         Reason.DELETING,

@@ -82,8 +82,11 @@ def test_a_pinned_version_that_ended_badly_is_waited_for_by_name(reason: str) ->
     assert waits.message.startswith(f"SolutionVersion shop/bad is not ready: {reason}")
 
 
-def test_nothing_is_chosen_over_a_version_that_nobody_has_looked_at() -> None:
-    unknown = resource("SolutionVersion", "unknown", created=NOW)
+@pytest.mark.parametrize("shown", [[], [condition("Succeeded", "Unknown", "AwaitingDependency")]])
+def test_nothing_is_chosen_over_a_version_that_nobody_has_looked_at(shown: list[Any]) -> None:
+    """Nobody has while it waits for its Solution, as everything does after a restore."""
+    status = {"conditions": shown}
+    unknown = resource("SolutionVersion", "unknown", status=status, created=NOW)
     waits = serves(resource("Campaign", "camp"), GOOD, unknown)
     assert isinstance(waits, Waiting)
     assert "may be newer" in waits.message
