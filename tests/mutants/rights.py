@@ -167,7 +167,7 @@ MUTANTS = (
         harm="an edited region makes everything anew in another one, and forgets the first",
         edits=(
             product(
-                "decide/lifecycle.py",
+                "decide/placement.py",
                 "        if was is not None and is_now is not None and was != is_now:",
                 "        if was is not None and is_now is None:",
             ),

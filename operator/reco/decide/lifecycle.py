@@ -21,6 +21,7 @@ from reco.decide import (
     forgetting,
     ownership,
     pictures,
+    placement,
     present,
     refusals,
 )
@@ -122,16 +123,5 @@ def _in_charge(situation: Situation, observed: Observed) -> bool:
 
 
 def _moved_engine(situation: Situation) -> str | None:
-    recorded, engine = situation.resource.status.external, situation.engine
-    if recorded is None or engine is None:
-        return None
-    for what, was, is_now in (
-        ("region", recorded.region, engine.region),
-        ("account", recorded.account, engine.account),
-    ):
-        if was is not None and is_now is not None and was != is_now:
-            return (
-                f"{recorded.name} lives in {what} {was}, and EngineClass {engine.class_name} now"
-                f" names {is_now}: put the class back, or make new resources under a new class"
-            )
-    return None
+    recorded = situation.resource.status.external
+    return placement.moved(recorded.name if recorded else None, recorded, situation.engine)

@@ -5,6 +5,7 @@ lives in another engine, account or region, and says so in words that lead nowhe
 access is denied. So it is not asked.
 """
 
+from reco.api.base import External
 from reco.api.resource import Resource
 from reco.api.vocabulary import Reason
 from reco.decide.model import EngineView, Unsupported, Waiting
@@ -29,9 +30,9 @@ def misplaced(
                 f" {found.key.kind} of {ours.key}",
                 Reason.INVALID_SPEC,
             )
-        moved = _moved(found, engine)
-        if moved is not None:
-            return Waiting(moved, Reason.ENGINE_MISMATCH)
+        problem = moved(found.key, found.status.external, engine)
+        if problem is not None:
+            return Waiting(problem, Reason.ENGINE_MISMATCH)
     return None
 
 
@@ -49,17 +50,23 @@ def _place(engine_class: Resource) -> tuple[object, ...] | None:
     return settings and (settings.region, settings.assume_role, settings.endpoint_url)
 
 
-def _moved(found: Resource, engine: EngineView) -> str | None:
-    recorded = found.status.external
-    if recorded is None:
+def moved(what: object, recorded: External | None, engine: EngineView | None) -> str | None:
+    """Return why an engine is not the one in which an external object was made, or None.
+
+    Args:
+        what: whose object it is, for the text.
+        recorded: what the status records of it.
+        engine: the engine that is in charge now.
+    """
+    if recorded is None or engine is None:
         return None
-    for what, was, is_now in (
+    for place, was, is_now in (
         ("region", recorded.region, engine.region),
         ("account", recorded.account, engine.account),
     ):
         if was is not None and is_now is not None and was != is_now:
             return (
-                f"{found.key} lives in {what} {was}, and EngineClass {engine.class_name} now names"
+                f"{what} lives in {place} {was}, and EngineClass {engine.class_name} now names"
                 f" {is_now}: put the class back, or make new resources under a new class"
             )
     return None
