@@ -95,17 +95,20 @@ def far_from_now() -> str:
     return f"{time.minute} {time.hour} * * *"
 
 
-def run_again(estate: Estate, kind: str, name: str, run: str, token: str) -> None:
-    """Ask for a run and wait until it has ended well."""
+def run_again(estate: Estate, kind: str, name: str, run: str, token: str) -> str:
+    """Ask for a run, wait until it has ended well, and return its name."""
     before = {item["metadata"]["name"] for item in estate.watch.all(run)}
-    estate.annotate(kind, name, f"reco.dev/run-now={token}")
-    estate.watch.until(
-        lambda watch: any(
-            item["metadata"]["name"] not in before and says(item, "Ready").startswith("True")
+
+    def good(watch: Watcher) -> list[str]:
+        return [
+            item["metadata"]["name"]
             for item in watch.all(run)
-        ),
-        f"{kind} {name} has another good run",
-    )
+            if item["metadata"]["name"] not in before and says(item, "Ready").startswith("True")
+        ]
+
+    estate.annotate(kind, name, f"reco.dev/run-now={token}")
+    estate.watch.until(lambda watch: bool(good(watch)), f"{kind} {name} has another good run")
+    return good(estate.watch)[0]
 
 
 def serves(estate: Estate) -> str:
@@ -130,12 +133,13 @@ def in_sync(item: Object) -> bool:
     return says(item, "Ready").startswith("True") and says(item, "Synced").startswith("True")
 
 
-def newest_serves(watch: Watcher) -> bool:
+def serves_version(watch: Watcher, version: str) -> bool:
+    """Whether a version is the Solution's latest, and what the campaign serves."""
     solution, campaign = watch.get("Solution", "for-you"), watch.get("Campaign", "for-you")
     if solution is None or campaign is None:
         return False
     serving = campaign["status"]["serving"]["current"]
-    return bool(serving == solution["status"]["training"]["latest"])
+    return bool(serving == solution["status"]["training"]["latest"] == version)
 
 
 @pytest.fixture
@@ -155,10 +159,12 @@ def lost(estate: Estate) -> Lost:
         estate.watch.ready("Campaign", "for-you", timeout=60)
         estate.watch.ready("EventTracker", "movies")
         run_again(estate, "Dataset", "movies-interactions", "DatasetImportJob", "second")
-        for token in ("second", "third"):
-            run_again(estate, "Solution", "for-you", "SolutionVersion", token)
+        run_again(estate, "Solution", "for-you", "SolutionVersion", "second")
+        newest = run_again(estate, "Solution", "for-you", "SolutionVersion", "third")
         estate.watch.until(
-            lambda watch: newest_serves(watch) and all(in_sync(item) for item in watch.all()),
+            lambda watch: (
+                serves_version(watch, newest) and all(in_sync(item) for item in watch.all())
+            ),
             "all is in sync, and the newest version serves",
         )
     return Lost(
