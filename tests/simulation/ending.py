@@ -9,6 +9,7 @@ from reco.api.vocabulary import ConditionType as C
 from reco.api.vocabulary import ManagementPolicy
 from reco.decide import names
 from reco.decide.references import targets
+from reco.decide.runs import newest_first
 from tests.simulation.estate import User
 from tests.simulation.memory_store import key_of
 from tests.simulation.progress import Progress
@@ -178,7 +179,7 @@ class Ending:
             versions = [other for other in versions if other.key.name == spec.version.name]
         if not versions:
             return None
-        newest = max(versions, key=lambda v: (v.status.external.creation_time, v.key.name))
+        newest = newest_first(versions)[0]
         if serves != newest.status.external.arn:
             return f"serves {serves}, wanted {newest.key.name} ({newest.status.external.arn})"
         return None

@@ -5,7 +5,7 @@ from datetime import timedelta
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
 from reco.api.vocabulary import ConditionType as C
-from reco.decide import ownership, pictures, refusals, tags
+from reco.decide import ownership, pictures, refusals, runs, tags
 from reco.decide.conditions import timestamp
 from reco.decide.decision import AddFinalizer, CreateExternal, Decision
 from reco.decide.model import Absent, Desired, Situation, Unsupported, Waiting
@@ -32,6 +32,12 @@ def decide(situation: Situation, absent: Absent) -> Decision:
         return refused
     if resource.status.external is not None:
         return _deleted_behind_our_back(situation, desired)
+    if runs.came_back(resource):
+        message = (
+            f"{resource.key} was started before a restore, and the engine has no {desired.name}:"
+            " it is not carried out again"
+        )
+        return Decision(pictures.stuck(situation, Reason.EXTERNAL_DELETED, message))
     if absent.blocked_by is not None:
         return Decision(pictures.stuck(situation, Reason.NAME_CONFLICT, absent.blocked_by))
     spec = resource.spec

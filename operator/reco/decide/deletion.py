@@ -5,6 +5,8 @@ when the engine has confirmed that the object is gone. `Retain` asks the engine 
 with the engine down or the credentials lost. Nothing is ever deleted for being absent from a cache.
 """
 
+from datetime import timedelta
+
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, DeletionPolicy, ManagementPolicy, Reason
 from reco.decide import failures, handover, ownership, pictures, runs
@@ -159,13 +161,24 @@ def _collected(situation: Situation) -> Decision | None:
     message = "its owner is of before a restore: the external object is retained"
     if parent is None or parent.deleted is not None or run.spec is None:
         return Decision(pictures.deleting(situation, message), (RemoveFinalizer(),))
-    if not runs.told_by(parent, run):
+    if not runs.told_by(parent, run) and not _waited_long(situation):
         waits = f"{message}; it is made again once the status of {parent.key} tells of it"
-        return Decision(pictures.deleting(situation, waits))
+        wait = _PARENT_TELLS_WITHIN.total_seconds()
+        return Decision(pictures.deleting(situation, waits), look_again=wait)
     return Decision(
         pictures.deleting(situation, f"{message}, and the resource is made again"),
         (RecreateResource(runs.remade(run, parent)),),
     )
+
+
+_PARENT_TELLS_WITHIN = timedelta(minutes=10)
+"""How long a run waits for its parent's status. A parent that is not in charge of its external
+object by then, for want of a Schema, say, starts nothing either."""
+
+
+def _waited_long(situation: Situation) -> bool:
+    deleted = situation.resource.deleted
+    return deleted is not None and situation.now - deleted >= _PARENT_TELLS_WITHIN
 
 
 def _without_engine(situation: Situation) -> Decision:

@@ -5,7 +5,7 @@ with and whose it is stand on the run itself; what starts one is in `triggers`.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -123,6 +123,24 @@ def _time(text: str | None) -> datetime | None:
     return time if time is not None and time.tzinfo is not None else None
 
 
+_COMES_BACK_AFTER = timedelta(minutes=20)
+"""More than the clocks of the operator and the API server differ."""
+
+
+def came_back(run: Resource) -> bool:
+    """Whether a run that its parent made is younger than its start: it comes from a backup.
+
+    It may have been superseded, or have failed. Its parent decides anew what is due.
+    """
+    began = started(run)
+    return (
+        run.kind.runs_to_completion
+        and is_ours(run)
+        and began is not None
+        and run.created - began > _COMES_BACK_AFTER
+    )
+
+
 def made(run: Resource) -> datetime:
     """Return when the engine made a run's object; when the resource was made, before that."""
     external = run.status.external
@@ -138,8 +156,8 @@ def ended(run: Resource) -> datetime:
 
 
 def newest_first(runs: Iterable[Resource]) -> list[Resource]:
-    """Return runs ordered by when they were made, the newest first."""
-    return sorted(runs, key=lambda run: (made(run), run.key.name), reverse=True)
+    """Return runs ordered by when they were made, the newest first; by number within a second."""
+    return sorted(runs, key=lambda run: (made(run), number(run), run.key.name), reverse=True)
 
 
 def number(run: Resource) -> int:

@@ -1,6 +1,7 @@
 """What a restore from a backup leaves unknown, and what is not decided until it is known."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from reco.decide.lifecycle import decide
 from reco.decide.model import Desired, ExternalVersion, Observed, Situation, State
 from tests.support.situations import (
     CREATED,
+    NOW,
     desired,
     observed,
     resource,
@@ -74,6 +76,25 @@ def test_a_run_is_made_again_once_its_parent_tells_of_it(told: int | None) -> No
     knows = solution({"training": {"runNumber": 2}})
     (action,) = decide(situation(run, parent=knows)).actions
     assert isinstance(action, RecreateResource)
+
+
+def test_a_run_waits_for_its_parents_status_for_a_while_only() -> None:
+    run = collected(number=2)
+    later = NOW + timedelta(minutes=10)
+    (action,) = decide(situation(run, parent=solution(None), now=later)).actions
+    assert isinstance(action, RecreateResource)
+
+
+@pytest.mark.parametrize("cause", ["Scheduled", "RunNow"])
+def test_a_run_that_comes_back_and_left_nothing_is_not_carried_out_again(cause: str) -> None:
+    marks = {
+        runs.ANNOTATION_TRIGGER: cause,
+        runs.ANNOTATION_STARTED: (CREATED - timedelta(hours=2)).isoformat(),
+    }
+    run = resource("SolutionVersion", "sol-1", annotations=marks)
+    decision = decide(situation(run, desired=SOLUTION, parent=solution(None)))
+    assert decision.actions == ()
+    assert shown(run, decision)["Succeeded"] == "False/ExternalDeleted"
 
 
 def test_a_run_of_a_parent_that_is_only_observed_waits_for_nothing() -> None:
