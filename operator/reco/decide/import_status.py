@@ -73,7 +73,7 @@ class History:
 def history_of(situation: Situation, observed: Observed) -> History:
     """Return what has happened to a Dataset."""
     dataset = situation.resource
-    spec, before = dataset.spec.import_, dataset.status.import_
+    before = dataset.status.import_
     jobs = runs.newest_first(situation.related.get("DatasetImportJob", ()))
     made = observed.created.replace(microsecond=0)
     keeps = situation.engine is not None and situation.engine.keeps_data
@@ -116,10 +116,15 @@ def history_of(situation: Situation, observed: Observed) -> History:
         same=same,
         lost=bool(not same or (jobs and runs.good(jobs[0]) and jobs[0] not in proofs)),
         now=situation.now,
-        retry=outcomes.retry_time(
-            failed, spec.starting_deadline_seconds if spec else None, situation.now
-        ),
+        retry=_retry(dataset, failed, situation.now),
     )
+
+
+def _retry(dataset: Resource, failed: FailedRun | None, now: datetime) -> datetime | None:
+    spec = dataset.spec.import_
+    if spec is None or spec.suspend:
+        return None
+    return outcomes.retry_time(failed, spec.starting_deadline_seconds, now)
 
 
 def _plan(dataset: Resource) -> Schedule | None:

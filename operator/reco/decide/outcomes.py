@@ -176,9 +176,11 @@ def next_step(failed: FailedRun, *, retry: datetime | None) -> str:
         return (
             f"; it is tried again at {timestamp(retry)} (attempt {failed.attempts + 1} of {of_all})"
         )
-    if failed.outcome in {RunOutcome.TRANSIENT, RunOutcome.GONE}:
-        return f"; given up after {failed.attempts} attempts: to try again, set reco.dev/run-now"
-    return ""
+    if failed.outcome is RunOutcome.REFUSED:
+        return ""
+    tried = failed.attempts > len(RETRY_DELAYS)
+    what = f"given up after {failed.attempts} attempts" if tried else "not tried again by itself"
+    return f"; {what}: to try again, set reco.dev/run-now"
 
 
 _LONGEST_WAIT = timedelta(minutes=10)
