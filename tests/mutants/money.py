@@ -171,9 +171,8 @@ MUTANTS = (
         harm="a training that fails for its data is paid for at each scheduled time",
         edits=(
             product(
-                "decide/training_history.py",
-                """    ends = outcomes.hold_ends(failed, seen=history.seen)
-    return ends is None or now < ends""",
+                "decide/outcomes.py",
+                "    return ends is None or now < ends",
                 "    return now is None",
             ),
         ),
@@ -235,8 +234,8 @@ MUTANTS = (
         edits=(
             product(
                 "decide/triggers.py",
-                "last is None or last.schedule != said or last.handled_through > now + _SKEW:",
-                "last is None or last.handled_through > now + _SKEW:",
+                "last is None or last.schedule != said or last.handled_through > now + CLOCK_SKEW:",
+                "last is None or last.handled_through > now + CLOCK_SKEW:",
             ),
         ),
         tests=(f"{_MONEY}::test_an_edited_schedule_trains_at_its_next_time_and_no_earlier",),
@@ -247,7 +246,7 @@ MUTANTS = (
         edits=(
             product(
                 "decide/triggers.py",
-                " or last.handled_through > now + _SKEW:",
+                " or last.handled_through > now + CLOCK_SKEW:",
                 ":",
             ),
         ),
@@ -258,9 +257,9 @@ MUTANTS = (
         harm="a first training is followed by one for a time before it",
         edits=(
             product(
-                "decide/training.py",
-                "            after=through if newest is None else max(through, newest),",
-                "            after=through if newest is None else min(through, newest),",
+                "decide/triggers.py",
+                "through if newest is None else max(through, newest)",
+                "through if newest is None else min(through, newest)",
             ),
         ),
         tests=(_TRAINING, _MONEY),
@@ -322,8 +321,8 @@ MUTANTS = (
         edits=(
             product(
                 "decide/training_history.py",
-                "    same = recorded is None or recorded == made",
-                "    same = recorded is None or recorded <= made",
+                "    same = before.object_time in {None, made}",
+                "    same = before.object_time is None or before.object_time <= made",
             ),
         ),
         tests=(f"{_RULES}::test_a_status_of_before_says_nothing_of_a_solution_made_anew",),

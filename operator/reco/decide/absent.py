@@ -1,14 +1,12 @@
 """Nothing is there: make the external object, or say why not."""
 
-from datetime import timedelta
-
 from reco.api.resource import Resource
 from reco.api.vocabulary import FINALIZER, AdoptionPolicy, DriftPolicy, ManagementPolicy, Reason
 from reco.api.vocabulary import ConditionType as C
 from reco.decide import ownership, pictures, refusals, runs, tags
 from reco.decide.conditions import timestamp
 from reco.decide.decision import AddFinalizer, CreateExternal, Decision
-from reco.decide.model import Absent, Desired, Situation, Unsupported, Waiting
+from reco.decide.model import CLOCK_SKEW, Absent, Desired, Situation, Unsupported, Waiting
 from reco.decide.rules import RULES
 
 
@@ -98,17 +96,13 @@ def _create(situation: Situation, desired: Desired, absent: Absent) -> Decision:
     return Decision(creating, (action,), {"refusal": None}, look_again=situation.timing.busy)
 
 
-_SKEW = timedelta(minutes=5)
-"""By how much the clocks of replicas may differ."""
-
-
 def _intent_ahead(situation: Situation) -> Decision | None:
     """Return what to do about an intent that a clock which was ahead wrote down, else None.
 
     It would be waited for until then. How old it is nobody knows, so its time starts anew.
     """
     intent = situation.resource.status.intent
-    if intent is None or intent.time <= situation.now + _SKEW:
+    if intent is None or intent.time <= situation.now + CLOCK_SKEW:
         return None
     message = f"{intent.operation} was about to be called at a time that is yet to come"
     return Decision(

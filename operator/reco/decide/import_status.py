@@ -7,7 +7,7 @@ from typing import Any
 
 from reco.api.dataset import ImportStatus
 from reco.api.resource import Resource
-from reco.api.runs import FailedRun, RunOutcome, RunTrigger, ScheduleProgress
+from reco.api.runs import FailedRun, RunTrigger, ScheduleProgress
 from reco.api.vocabulary import ConditionType, Reason
 from reco.decide import outcomes, pictures, runs, triggers
 from reco.decide.conditions import timestamp
@@ -73,17 +73,15 @@ class History:
 def history_of(situation: Situation, observed: Observed) -> History:
     """Return what has happened to a Dataset."""
     dataset = situation.resource
-    before = dataset.status.import_
+    told = dataset.status.import_
+    before = told or ImportStatus()
     jobs = runs.newest_first(situation.related.get("DatasetImportJob", ()))
     made = observed.created.replace(microsecond=0)
     keeps = situation.engine is not None and situation.engine.keeps_data
     proofs = [job for job in jobs if keeps or not runs.good(job) or runs.made(job) >= made]
-    recorded = before.object_time if before is not None else None
-    same = keeps or recorded is None or recorded == made
+    same = keeps or before.object_time in {None, made}
     listed = observed.details.get("source")
-    failures = outcomes.remembered(
-        before.failures if before is not None else None, jobs, (RunTrigger.IMPORT,)
-    )
+    failures = outcomes.remembered(before.failures, jobs, (RunTrigger.IMPORT,))
     plan = _plan(dataset)
     failed = outcomes.of(failures, RunTrigger.IMPORT)
     last_source, last_source_run = _last_source(jobs, before)
@@ -92,19 +90,19 @@ def history_of(situation: Situation, observed: Observed) -> History:
         proofs=proofs,
         failures=failures,
         progress=triggers.progress(
-            before.schedules if before is not None else None,
+            before.schedules,
             {} if plan is None else {RunTrigger.IMPORT: plan},
             now=situation.now,
             anew=dataset.is_true(ConditionType.PAUSED),
         ),
         plan=plan,
-        number=runs.last_number(before.run_number if before is not None else None, jobs),
+        number=runs.last_number(before.run_number, jobs),
         token=triggers.handled_token(
             dataset,
             jobs,
-            recorded=before.last_run_now if before is not None else None,
-            recorded_number=before.run_number if before is not None else None,
-            taken_over=before is None and any(runs.is_ours(job) for job in jobs),
+            recorded=before.last_run_now,
+            recorded_number=before.run_number,
+            taken_over=told is None and any(runs.is_ours(job) for job in jobs),
         ),
         source=_source(dataset, observed.details.get("schema"), listed, last_source),
         last_source=last_source,
@@ -149,19 +147,18 @@ def _source(dataset: Resource, schema: object, listed: str | None, last: str | N
     return f"{wanted}:{listed or ''}"
 
 
-def _last_source(jobs: Sequence[Resource], before: ImportStatus | None) -> tuple[str | None, int]:
+def _last_source(jobs: Sequence[Resource], before: ImportStatus) -> tuple[str | None, int]:
     """Return what the newest import that counts read, and its number: it says so, or the status.
 
     One that a person asked for and that failed does not count: what is due is due all the same.
     """
-    recorded = before.last_source if before is not None else None
-    number = (before.last_source_run if before is not None else None) or 0
+    recorded, number = before.last_source, before.last_source_run or 0
     counting = [
         job
         for job in jobs
         if runs.trigger_of(job) is RunTrigger.IMPORT or (runs.is_ours(job) and runs.good(job))
     ]
-    newest = max(counting, key=lambda job: (runs.number(job), runs.made(job)), default=None)
+    newest = runs.last_started(counting)
     if newest is None or (recorded is not None and runs.number(newest) <= number):
         return recorded, number
     return runs.input_of(newest, recorded), runs.number(newest)
@@ -169,12 +166,8 @@ def _last_source(jobs: Sequence[Resource], before: ImportStatus | None) -> tuple
 
 def holds(history: History, failed: FailedRun | None, now: datetime) -> bool:
     """Whether a bad end holds imports back."""
-    if failed is None or failed.outcome is not RunOutcome.REFUSED:
-        return False
-    if failed.input is not None and failed.input != history.source:
-        return False
-    ends = outcomes.hold_ends(failed, seen=history.seen)
-    return ends is None or now < ends
+    changed = failed is not None and failed.input not in {None, history.source}
+    return outcomes.holds(failed, changed=changed, seen=history.seen, now=now)
 
 
 def describe(situation: Situation, history: History) -> dict[str, Any]:
@@ -265,15 +258,13 @@ def look_again(
     situation: Situation, decision: Decision, history: History, status: Mapping[str, Any]
 ) -> float | None:
     """Return after how many seconds the source, the next scheduled time or a retry is due."""
-    next_ = status.get("nextScheduleTime")
-    times = [datetime.fromisoformat(next_)] if next_ is not None else []
-    times += [history.retry] if history.retry is not None else []
-    times += [
-        ends
-        for failed in history.failures
-        if (ends := outcomes.hold_ends(failed, seen=history.seen)) is not None
-    ]
-    waits = outcomes.soonest(situation.now, decision.look_again, times)
+    waits = outcomes.soonest(
+        situation.now,
+        decision.look_again,
+        history.failures,
+        seen=history.seen,
+        due=(triggers.next_time(status), history.retry),
+    )
     if situation.resource.spec.import_ is None:
         return waits
     check = min(SOURCE_CHECK.total_seconds(), situation.timing.resync)

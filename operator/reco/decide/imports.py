@@ -19,7 +19,7 @@ from reco.decide.decision import Action, Decision
 from reco.decide.import_status import History, history_of, holds
 from reco.decide.model import Observed, Situation, State
 from reco.decide.references import Lookup, References
-from reco.decide.requests import forced
+from reco.decide.requests import forced, token
 
 
 def with_schema(_resource: Resource, references: References, lookup: Lookup) -> References:
@@ -170,7 +170,7 @@ def _tried_again(situation: Situation, history: History, failed: FailedRun) -> b
 def _asked_on_job(history: History, failed: FailedRun) -> bool:
     """Whether somebody asked on the job that failed: it runs once, so another takes its place."""
     job = next((one for one in history.jobs if one.key.name == failed.name), None)
-    asked = None if job is None else runs.request(job)
+    asked = None if job is None else token(job)
     return asked is not None and asked != failed.request
 
 
@@ -180,18 +180,14 @@ def _scheduled(
     spec = situation.resource.spec.import_
     if history.plan is None:
         return
-    newest = triggers.newest_start(history.jobs, situation.now)
-    through = history.progress[RunTrigger.IMPORT].handled_through
     trigger = triggers.on_schedule(
         history.plan,
-        RunTrigger.IMPORT,
-        after=through if newest is None else max(through, newest),
+        history.progress[RunTrigger.IMPORT],
+        triggers.newest_start(history.jobs, situation.now),
         deadline=spec.starting_deadline_seconds,
         now=situation.now,
+        why_not=_why_not(situation, history, failed),
     )
-    why = _why_not(situation, history, failed)
-    if isinstance(trigger, triggers.Trigger) and why is not None:
-        trigger = triggers.Skip(trigger.due, why, RunTrigger.IMPORT)
     if trigger is not None:
         yield trigger
 

@@ -8,13 +8,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from reco.api.resource import Resource
 from reco.api.tenancy import Tenancy
 from reco.api.vocabulary import DeletionPolicy, Reason
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""By how much the clocks of replicas and of the engine may differ."""
 
 # What is wanted --------------------------------------------------------------------------------
 

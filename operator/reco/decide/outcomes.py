@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from reco.api.resource import Resource
 from reco.api.runs import FailedRun, RunOutcome, RunTrigger
 from reco.api.vocabulary import ConditionType, Reason
-from reco.decide import runs
+from reco.decide import requests, runs
 from reco.decide.conditions import timestamp
 from reco.decide.decision import Verdict
 
@@ -83,7 +83,7 @@ def _remembered(
     before: FailedRun | None, made: Sequence[Resource], trigger: RunTrigger
 ) -> FailedRun | None:
     automatic = [run for run in made if runs.trigger_of(run) is trigger and runs.finished(run)]
-    newest = max(automatic, key=lambda run: (runs.number(run), runs.made(run)), default=None)
+    newest = runs.last_started(automatic)
     if newest is None or (before is not None and runs.number(newest) < before.number):
         return before
     ended = outcome(newest)
@@ -102,7 +102,7 @@ def _remembered(
         time=runs.ended(newest),
         attempts=1 if long_lived else runs.attempt(newest),
         scheduled_time=runs.scheduled(newest),
-        request=runs.request(newest),
+        request=requests.token(newest),
         message="" if condition is None else condition.message[:_MESSAGE_LIMIT],
     )
 
@@ -142,6 +142,21 @@ def hold_ends(failed: FailedRun, *, seen: bool) -> datetime | None:
     if seen:
         return None
     return failed.time + UNSEEN_DELAYS[min(failed.attempts, len(UNSEEN_DELAYS)) - 1]
+
+
+def holds(failed: FailedRun | None, *, changed: bool, seen: bool, now: datetime) -> bool:
+    """Whether a bad end holds runs of its trigger back.
+
+    Args:
+        failed: the last run of the trigger, if it ended badly.
+        changed: whether the spec or the data is known to have changed since.
+        seen: whether a change of all of its data would be seen.
+        now: the present time.
+    """
+    if failed is None or failed.outcome is not RunOutcome.REFUSED or changed:
+        return False
+    ends = hold_ends(failed, seen=seen)
+    return ends is None or now < ends
 
 
 def held(what: str, failed: FailedRun, *, ends: datetime | None, changes: str) -> Verdict:
@@ -186,10 +201,29 @@ def next_step(failed: FailedRun, *, retry: datetime | None) -> str:
 _LONGEST_WAIT = timedelta(minutes=10)
 
 
-def soonest(now: datetime, look_again: float | None, times: Iterable[datetime]) -> float | None:
-    """Return after how many seconds to look again, the next of some times being due then.
+def soonest(
+    now: datetime,
+    look_again: float | None,
+    failures: Iterable[FailedRun],
+    *,
+    seen: bool,
+    due: Iterable[datetime | None],
+) -> float | None:
+    """Return after how many seconds a scheduled time, a retry or the end of a hold may be due.
 
     Times that have passed are none to wait for: what they ask for waits for something else.
+
+    Args:
+        now: the present time.
+        look_again: the seconds after which to look again in any case.
+        failures: what is remembered.
+        seen: whether a change of all of the data would be seen.
+        due: other times, as far as there are any.
     """
-    waits = [min(time - now, _LONGEST_WAIT).total_seconds() for time in times if time > now]
+    times = [*due, *(hold_ends(failed, seen=seen) for failed in failures)]
+    waits = [
+        min(time - now, _LONGEST_WAIT).total_seconds()
+        for time in times
+        if time is not None and time > now
+    ]
     return min([*waits, *([] if look_again is None else [look_again])], default=None)

@@ -6,13 +6,10 @@ What somebody else owns is never touched. What nobody has marked is adopted by
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from reco.api.vocabulary import ANNOTATION_RELEASE_TO, AdoptionPolicy, Reason
 from reco.decide import handover, names, owners, tenancy
-from reco.decide.model import NEVER_APPLIED, Desired, Observed, Situation
-
-_CLOCK_SKEW = timedelta(minutes=5)
+from reco.decide.model import CLOCK_SKEW, NEVER_APPLIED, Desired, Observed, Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def _made_by_us(situation: Situation, observed: Observed) -> bool:
     return (
         intent is not None
         and intent.name == observed.name
-        and observed.created >= intent.time - _CLOCK_SKEW
+        and observed.created >= intent.time - CLOCK_SKEW
     )
 
 

@@ -12,14 +12,12 @@ from typing import Any
 from reco.api.resource import Resource
 from reco.api.runs import RunTrigger
 from reco.api.vocabulary import (
-    ANNOTATION_RECONCILE,
     API_VERSION,
     GROUP,
     ConditionType,
     ManagementPolicy,
     Reason,
 )
-from reco.decide import names
 from reco.decide.decision import Action, DeleteResource, OwnResource
 
 ANNOTATION_TRIGGER = f"{GROUP}/trigger"
@@ -166,6 +164,11 @@ def number(run: Resource) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
+def last_started(runs: Iterable[Resource]) -> Resource | None:
+    """Return the run that was started last, by number, or None of none."""
+    return max(runs, key=lambda run: (number(run), made(run)), default=None)
+
+
 def attempt(run: Resource) -> int:
     """Return how many runs in a row a run makes."""
     text = run.annotations.get(ANNOTATION_ATTEMPT, "")
@@ -175,12 +178,6 @@ def attempt(run: Resource) -> int:
 def scheduled(run: Resource) -> datetime | None:
     """Return the scheduled time a run was made for."""
     return _time(run.annotations.get(ANNOTATION_SCHEDULED))
-
-
-def request(run: Resource) -> str | None:
-    """Return a person's `reco.dev/reconcile-requested-at`, short enough to be repeated."""
-    asked = run.annotations.get(ANNOTATION_RECONCILE)
-    return None if asked is None else names.echo(asked)
 
 
 def is_ours(run: Resource) -> bool:

@@ -23,7 +23,7 @@ from reco.decide.training_history import (
     LIVE,
     MODES,
     History,
-    failed_input,
+    changed_since,
     history_of,
     holds,
     newest_full,
@@ -176,7 +176,7 @@ def _start(
         return [], {}, None
     if isinstance(trigger, triggers.Skip):
         skipped = {"time": timestamp(trigger.scheduled), "reason": trigger.reason}
-        handled = _handled(history, trigger.trigger, trigger.scheduled)
+        handled = triggers.handled(history.progress, trigger.trigger, trigger.scheduled)
         return [], handled | {"lastSkipped": skipped}, None
     started = _training(situation, history, history.input, trigger)
     return [*started], _recorded(history, trigger), None
@@ -214,13 +214,8 @@ def _recorded(history: History, trigger: triggers.Trigger) -> dict[str, Any]:
     if trigger.cause is runs.Cause.RUN_NOW:
         status["lastRunNow"] = trigger.asked
     if trigger.scheduled is not None and trigger.mode is not None:
-        status |= _handled(history, RunTrigger(trigger.mode), trigger.scheduled)
+        status |= triggers.handled(history.progress, RunTrigger(trigger.mode), trigger.scheduled)
     return status
-
-
-def _handled(history: History, trigger: RunTrigger, scheduled: datetime) -> dict[str, Any]:
-    """Return what the status says once a scheduled time was acted upon."""
-    return triggers.handled(history.progress, trigger, scheduled)
 
 
 def _due(situation: Situation, history: History) -> Iterator[triggers.Trigger | triggers.Skip]:
@@ -261,37 +256,28 @@ def _again(situation: Situation, history: History, failed: FailedRun) -> Iterato
     if retry is not None and retry <= situation.now:
         yield triggers.Trigger(runs.Cause.RETRY, asked, mode=mode, attempt=failed.attempts + 1)
     if failed.outcome is RunOutcome.REFUSED and failed.trigger is RunTrigger.FULL:
-        if inputs.changed(failed_input(failed, history), history.input):
+        if changed_since(failed, history):
             now = history.input.text if history.input is not None else ""
             yield triggers.Trigger(runs.Cause.CHANGED, f"{asked}:{now}", mode=mode)
         elif not holds(history, failed, situation.now):
             yield triggers.Trigger(runs.Cause.RETRY, asked, mode=mode, attempt=failed.attempts + 1)
 
 
-def _deadline(situation: Situation) -> int | None:
-    return situation.resource.spec.training.starting_deadline_seconds  # type: ignore[no-any-return]
-
-
 def _scheduled(
     situation: Situation, history: History
 ) -> Iterator[triggers.Trigger | triggers.Skip]:
     """Yield what the schedules ask for. A time before the newest training's start asks for none."""
-    newest = triggers.newest_start(history.versions, situation.now)
     for mode, plan in history.plans.items():
-        through = history.progress[mode].handled_through
         trigger = triggers.on_schedule(
             plan,
-            mode,
-            after=through if newest is None else max(through, newest),
-            deadline=_deadline(situation),
+            history.progress[mode],
+            triggers.newest_start(history.versions, situation.now),
+            deadline=situation.resource.spec.training.starting_deadline_seconds,
             now=situation.now,
+            why_not=_why_not(situation, history, mode),
         )
-        if trigger is None:
-            continue
-        why = _why_not(situation, history, mode)
-        if isinstance(trigger, triggers.Trigger) and why is not None:
-            trigger = triggers.Skip(trigger.due, why, mode)
-        yield trigger
+        if trigger is not None:
+            yield trigger
 
 
 def _why_not(situation: Situation, history: History, mode: RunTrigger) -> str | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from reco.api.resource import Resource
 from reco.api.runs import FailedRun, RunOutcome, RunTrigger, ScheduleProgress
-from reco.api.solution import TrainingMode, TrainingOwner
+from reco.api.solution import TrainingMode, TrainingOwner, TrainingStatus
 from reco.api.vocabulary import ConditionType
 from reco.decide import inputs, outcomes, runs, triggers
 from reco.decide.inputs import Input
@@ -102,19 +102,19 @@ def history_of(
         external: its versions as the engine lists them.
     """
     solution, now = situation.resource, situation.now
-    before = solution.status.training
+    told = solution.status.training
+    before = told or TrainingStatus()
     desired = situation.desired
     plans = _plans(solution)
     streamed = observed.details.get("streamed")
     data = inputs.data_of(situation.related.get("Dataset", ()), streamed)
     spec = desired.input_with(None) if isinstance(desired, Desired) else None
     made = observed.created.replace(microsecond=0)
-    recorded = before.object_time if before is not None else None
-    same = recorded is None or recorded == made
-    failures = outcomes.remembered(before.failures if before else None, versions, MODES)
+    same = before.object_time in {None, made}
+    failures = outcomes.remembered(before.failures, versions, MODES)
     failures = [one for one in failures if same or one.outcome is RunOutcome.REFUSED]
     missing = _missing(situation, streamed)
-    trained_on = _trained_on(solution, versions)
+    trained_on = _trained_on(before, versions)
     present = None if spec is None else Input(spec, data)
     if trained_on is None and missing is None and versions:
         trained_on = present  # unknown counts as the present one
@@ -123,19 +123,19 @@ def history_of(
         external=external,
         failures=failures,
         progress=triggers.progress(
-            before.schedules if before is not None else None,
+            before.schedules,
             plans,
             now=now,
             anew=solution.is_true(ConditionType.PAUSED),
         ),
         plans=plans,
-        number=runs.last_number(before.run_number if before is not None else None, versions),
+        number=runs.last_number(before.run_number, versions),
         token=triggers.handled_token(
             solution,
             versions,
-            recorded=before.last_run_now if before is not None else None,
-            recorded_number=before.run_number if before is not None else None,
-            taken_over=before is None and any(one.state in LIVE for one in external),
+            recorded=before.last_run_now,
+            recorded_number=before.run_number,
+            taken_over=told is None and any(one.state in LIVE for one in external),
         ),
         input=present,
         trained_on=trained_on,
@@ -143,17 +143,16 @@ def history_of(
         missing=missing,
         made=made,
         same=same,
-        ever=before is not None and before.last_input is not None,
+        ever=before.last_input is not None,
         retries=_retries(situation, failures),
     )
 
 
-def _trained_on(solution: Resource, versions: Sequence[Resource]) -> Input | None:
+def _trained_on(before: TrainingStatus, versions: Sequence[Resource]) -> Input | None:
     """Return what the newest good version started from: it says so itself, or the status does."""
     good = next((version for version in versions if runs.good(version)), None)
-    before = solution.status.training
     said = None if good is None else Input.read(runs.input_of(good, None))
-    return said or Input.read(before.last_input if before is not None else None)
+    return said or Input.read(before.last_input)
 
 
 def _plans(solution: Resource) -> dict[RunTrigger, Schedule]:
@@ -213,16 +212,12 @@ def _too_few_events(situation: Situation, streamed: object) -> str | None:
     return f"has {rows} streamed events, and a training needs {FEWEST_INTERACTIONS}"
 
 
-def failed_input(failed: FailedRun, history: History) -> Input | None:
-    """Return what a failed training started from, as far as it is known."""
-    return Input.read(failed.input) or history.trained_on
+def changed_since(failed: FailedRun, history: History) -> bool:
+    """Whether the spec or the data is known to have changed since a training failed."""
+    return inputs.changed(Input.read(failed.input) or history.trained_on, history.input)
 
 
 def holds(history: History, failed: FailedRun | None, now: datetime) -> bool:
     """Whether a bad end holds trainings of its trigger back."""
-    if failed is None or failed.outcome is not RunOutcome.REFUSED:
-        return False
-    if inputs.changed(failed_input(failed, history), history.input):
-        return False
-    ends = outcomes.hold_ends(failed, seen=history.seen)
-    return ends is None or now < ends
+    changed = failed is not None and changed_since(failed, history)
+    return outcomes.holds(failed, changed=changed, seen=history.seen, now=now)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from reco.api.resource import Resource
@@ -117,12 +116,10 @@ def look_again(
     situation: Situation, decision: Decision, history: History, status: Mapping[str, Any]
 ) -> float | None:
     """Return after how many seconds the next scheduled time, retry or end of a hold may be due."""
-    next_ = status.get("nextScheduleTime")
-    times = [*history.retries.values()]
-    times += [datetime.fromisoformat(next_)] if next_ is not None else []
-    times += [
-        ends
-        for failed in history.failures
-        if (ends := outcomes.hold_ends(failed, seen=history.seen)) is not None
-    ]
-    return outcomes.soonest(situation.now, decision.look_again, times)
+    return outcomes.soonest(
+        situation.now,
+        decision.look_again,
+        history.failures,
+        seen=history.seen,
+        due=(triggers.next_time(status), *history.retries.values()),
+    )

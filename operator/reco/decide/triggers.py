@@ -16,6 +16,7 @@ from reco.api.vocabulary import ANNOTATION_RUN_NOW, API_VERSION
 from reco.decide import names, runs
 from reco.decide.conditions import timestamp
 from reco.decide.decision import CreateResource
+from reco.decide.model import CLOCK_SKEW
 from reco.decide.schedule import Schedule
 
 
@@ -33,17 +34,6 @@ class Trigger:
     """How many runs in a row this one makes, the ones before having ended badly."""
     minute: datetime | None = None
     """A time that makes the child's name instead, where there is no scheduled one."""
-
-    @property
-    def due(self) -> datetime:
-        """The scheduled time.
-
-        Raises:
-            ValueError: if no schedule asked for the run.
-        """
-        if self.scheduled is None:
-            raise ValueError(f"{self.cause} has no scheduled time")
-        return self.scheduled
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +95,6 @@ def run_now(resource: Resource, handled: str | None) -> Trigger | None:
     return None if asked is None or asked == handled else Trigger(runs.Cause.RUN_NOW, asked)
 
 
-_SKEW = timedelta(minutes=5)
-"""By how much the clocks of replicas and of the engine may differ."""
-
-
 def progress(
     before: Sequence[ScheduleProgress] | None,
     plans: Mapping[RunTrigger, Schedule],
@@ -132,7 +118,7 @@ def progress(
     found = {}
     for trigger, plan in plans.items():
         last, said = known.get(trigger), f"{plan.expression} {plan.time_zone}"
-        if anew or last is None or last.schedule != said or last.handled_through > now + _SKEW:
+        if anew or last is None or last.schedule != said or last.handled_through > now + CLOCK_SKEW:
             last = ScheduleProgress(
                 trigger=trigger, schedule=said, handled_through=now.replace(microsecond=0)
             )
@@ -161,28 +147,50 @@ def handled(
     }
 
 
+def next_time(status: Mapping[str, Any]) -> datetime | None:
+    """Return the next scheduled time that a status tells of."""
+    text = status.get("nextScheduleTime")
+    return None if text is None else datetime.fromisoformat(text)
+
+
 def newest_start(all_runs: Iterable[Resource], now: datetime) -> datetime | None:
     """Return when the newest run was started, by whoever; None where none was."""
     times = [
-        time for run in all_runs if (time := runs.started(run) or runs.made(run)) <= now + _SKEW
+        time
+        for run in all_runs
+        if (time := runs.started(run) or runs.made(run)) <= now + CLOCK_SKEW
     ]
     return max(times, default=None)
 
 
 def on_schedule(
     schedule: Schedule,
-    trigger: RunTrigger,
+    progress: ScheduleProgress,
+    newest: datetime | None,
     *,
-    after: datetime,
     deadline: int | None,
     now: datetime,
+    why_not: str | None,
 ) -> Trigger | Skip | None:
-    """Return what is due by a schedule: the latest missed time alone, never all of them."""
-    due = schedule.due(after, now)
+    """Return what is due by a schedule: the latest missed time alone, never all of them.
+
+    Args:
+        schedule: the schedule, which is in force.
+        progress: how far it has been acted upon.
+        newest: when the newest run was started; a time before that asks for nothing.
+        deadline: seconds after its time within which a run may start.
+        now: the present time.
+        why_not: why no run is to start, if none is.
+    """
+    through = progress.handled_through
+    due = schedule.due(through if newest is None else max(through, newest), now)
     if due is None:
         return None
+    trigger = progress.trigger
     if deadline is not None and now - due > timedelta(seconds=deadline):
         return Skip(due, f"more than startingDeadlineSeconds ({deadline}) late", trigger)
+    if why_not is not None:
+        return Skip(due, why_not, trigger)
     mode = None if trigger is RunTrigger.IMPORT else trigger.value
     return Trigger(runs.Cause.SCHEDULED, timestamp(due), due, mode)
 
